@@ -1,0 +1,84 @@
+"""What one file in `experiments/` makes out of a config, and the data it trains on."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from jgm.core.state import Array, PyTree, TrainState
+
+Batch = Mapping[str, Array]
+Metrics = Mapping[str, Array]
+Step = Callable[[TrainState, Batch, Array], tuple[TrainState, Metrics]]
+
+
+class Aux(NamedTuple):
+  """What an objective returns beside its scalar."""
+
+  metrics: Metrics  # {"player/quantity": scalar}
+  model_state: PyTree = None  # the new collections; None means unchanged
+
+
+class Dataset(NamedTuple):
+  """A dataset whose batches are a pure function of (seed, step).
+
+  There is no iterator: a resumed run sees exactly the batches it would have seen.
+  Building one reads nothing; `arrays` and `split` do.
+  """
+
+  name: str
+  spec: Any  # a jgm.data.DataSpec: the shape, the value range, the number of levels
+  batch_size: int  # the global batch size B
+  arrays: Callable[[int, int], PyTree]  # (first step, number of steps) -> host arrays
+  batch: Callable[[PyTree, Array], Batch]  # (arrays, step) -> leaves [B, ...]; pure
+  split: Callable[[str], Batch]  # "train" or "test" -> leaves [N, ...], as `batch` has
+  # The axis of `arrays` that holds the batch: None for data that live whole on the
+  # device, where `arrays` returns the very same object for any steps; 1 for data that
+  # are read ahead, where it returns leaves [number of steps, B, ...].
+  batch_axis: int | None = None
+
+
+class Scalar(NamedTuple):
+  """A measured number, beside what it could be at best and at worst."""
+
+  value: float
+  floor: float | None = None  # the same quantity for real data against real data
+  ceiling: float | None = None  # the same quantity for a model that knows nothing
+  better: Literal["lower", "higher", "equal to floor"] = "lower"
+  note: str = ""  # what it was measured with: the feature net, N, the seed
+
+
+class Evaluation(NamedTuple):
+  """Numbers and pictures of one state."""
+
+  scalars: Mapping[str, Scalar]
+  images: Mapping[str, Any]  # caption -> uint8 [H, W, 3], ready to look at
+  warnings: tuple[str, ...] = ()  # what a person must know: a collapse, copies of data
+
+
+class LogProb(NamedTuple):
+  """A log-likelihood, and what kind of number it is."""
+
+  fn: Callable[[TrainState, Batch, Array], Array]  # -> [B], nats
+  kind: Literal["exact", "bound", "dequantised"]
+
+
+class Pretrained(NamedTuple):
+  """What an experiment needs of another run."""
+
+  experiment: str  # the name of a file in experiments/
+  config: str  # as on the command line: "configs/gpt.py:smoke"
+  field: str  # the field of that run's TrainState: "ema_params"
+
+
+class Experiment(NamedTuple):
+  """One method, bound to a config. Building it touches no data and no checkpoint."""
+
+  data: Dataset | None
+  init: Callable[[Array, Mapping[str, PyTree]], TrainState]  # (key, pretrained)
+  step: Step
+  evaluate: Callable[[TrainState, Array], Evaluation]
+  sample: Callable[..., Array]  # (state, key, n, **conditions)
+  log_prob: LogProb | None = None
+  pretrained: Mapping[str, Pretrained] = {}
+  # extra -> the same tree of bools: True where a leaf carries a batch axis. Such leaves
+  # are sharded over `data` under jit and split under pmap; all others are replicated.
+  batched_extra: Callable[[PyTree], PyTree] | None = None

@@ -1,0 +1,59 @@
+"""The training state: everything that changes while training, as one pytree."""
+
+from typing import Any
+
+import flax.struct
+import jax
+
+Array = jax.Array
+PyTree = Any
+
+
+@flax.struct.dataclass
+class TrainState:
+  """All that a step reads and writes. Arrays only: no functions, never subclassed.
+
+  With several players, `params`, `opt_state` and `model_state` are dicts with the
+  same top-level keys, one per player.
+  """
+
+  step: Array  # int32 [], outer steps taken; only the loop adds 1
+  key: Array  # typed threefry key [], never advanced: a step's key is fold_in(key, step)
+  params: PyTree  # what is trained
+  opt_state: PyTree  # the optimisers' states
+  model_state: PyTree  # what a forward pass changes: batch statistics, codebooks
+  ema_params: PyTree  # an average of `params`, or None
+  extra: PyTree  # what the method owns, a NamedTuple: a reference policy, chains, ...
+
+
+def new_state(
+  key: Array,
+  params: PyTree,
+  opt_state: PyTree,
+  *,
+  model_state: PyTree = None,
+  ema: bool = False,
+  extra: PyTree = (),
+) -> TrainState:
+  """A state at step 0. Call it inside `jax.jit`, so that no two leaves share a buffer.
+
+  Args:
+    key: typed key []. The base key of every later step.
+    params: what is trained.
+    opt_state: `tx.init(params)`, or a dict of these by player.
+    model_state: the other collections of the networks; None means there are none.
+    ema: whether to keep an average of `params`, which starts as `params` itself.
+    extra: a NamedTuple of the method's own arrays.
+
+  Returns:
+    The TrainState.
+  """
+  return TrainState(
+    step=jax.numpy.zeros((), jax.numpy.int32),
+    key=key,
+    params=params,
+    opt_state=opt_state,
+    model_state={} if model_state is None else model_state,
+    ema_params=jax.tree.map(jax.numpy.copy, params) if ema else None,
+    extra=extra,
+  )
