@@ -1,0 +1,1 @@
+"""One file per experiment: plain values, and the presets that change them."""

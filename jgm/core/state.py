@@ -18,7 +18,9 @@ class TrainState:
   """
 
   step: Array  # int32 [], outer steps taken; only the loop adds 1
-  key: Array  # typed threefry key [], never advanced: a step's key is fold_in(key, step)
+  key: (
+    Array  # typed threefry key [], never advanced: a step's key is fold_in(key, step)
+  )
   params: PyTree  # what is trained
   opt_state: PyTree  # the optimisers' states
   model_state: PyTree  # what a forward pass changes: batch statistics, codebooks

@@ -1,0 +1,135 @@
+"""Reads a config from its file, applies `--config.x.y=value`, and compares two of them.
+
+ml_collections' own flags are not used: they read `sys.argv` while they are defined, and
+answer a misspelt key with a traceback.
+"""
+
+import ast
+import importlib.util
+import pathlib
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import FieldReference
+
+from jgm.cli.errors import UserError, did_you_mean
+
+ROOT = pathlib.Path(__file__).parents[2]
+# What may differ between a run and its continuation.
+MAY_CHANGE = ("total_steps", "parallel", "log", "checkpoint", "eval", "sample", "stop")
+
+
+def load_config(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
+  """The config named on a command line.
+
+  Args:
+    spec: "configs/ddpm.py" or "configs/ddpm.py:preset"; relative to the working
+      directory, or else to the folder that holds jgm.
+    overrides: "x.y=value", as in `--config.x.y=value`.
+
+  Returns:
+    The config, locked.
+
+  Raises:
+    UserError: for a missing file, an unknown preset or key (the nearest right one is
+      named), or a value of the wrong type.
+  """
+  path, _, preset = spec.partition(":")
+  module = _load_module(path)
+  try:
+    config = module.get_config(preset)
+  except ValueError as error:
+    raise UserError(f"{path}: {error}") from error
+  for override in overrides:
+    key, equals, text = override.partition("=")
+    if not equals:
+      raise UserError(f"--config.{override} has no value: write --config.{key}=VALUE")
+    _override(config, key, text)
+  return config
+
+
+def flatten(config: ConfigDict | dict[str, Any], prefix: str = "") -> dict[str, Any]:
+  """{"x.y": value} for every value of a config, with lists as tuples."""
+  flat = {}
+  for key, value in config.items():
+    if isinstance(value, ConfigDict | dict):
+      flat |= flatten(value, f"{prefix}{key}.")
+    else:
+      flat[prefix + key] = tuple(value) if isinstance(value, list) else value
+  return flat
+
+
+def differing_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+  """Where two runs' configs differ in what decides their numbers.
+
+  Args:
+    old: a nested dict, as in config.json.
+    new: likewise.
+
+  Returns:
+    Lines such as "model.channels: 32 there, 64 here".
+  """
+  old, new = flatten(old), flatten(new)
+  absent = "absent"
+  return [
+    f"{key}: {old.get(key, absent)!r} there, {new.get(key, absent)!r} here"
+    for key in sorted(old.keys() | new.keys())
+    if key.split(".")[0] not in MAY_CHANGE
+    and old.get(key, absent) != new.get(key, absent)
+  ]
+
+
+def _load_module(path: str) -> ModuleType:
+  for file in (pathlib.Path(path), ROOT / path):
+    if file.is_file():
+      spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
+      assert spec is not None and spec.loader is not None
+      module = importlib.util.module_from_spec(spec)
+      spec.loader.exec_module(module)
+      return module
+  known = [f"configs/{file.name}" for file in (ROOT / "configs").glob("[!_b]*.py")]
+  raise UserError(f"there is no config {path}.{did_you_mean(path, known)}")
+
+
+def _override(config: ConfigDict, key: str, text: str) -> None:
+  *parents, name = key.split(".")
+  section = config
+  for parent in parents:
+    section = _child(config, section, key, parent)
+    if not isinstance(section, ConfigDict):
+      raise UserError(f"--config.{key}: {parent} is a value, not a section")
+  if isinstance(_child(config, section, key, name), ConfigDict):
+    inside = ", ".join(f"{key}.{child}" for child in section[name])
+    raise UserError(f"--config.{key} is a section: set one of {inside}")
+  kind = section.get_type(name)
+  try:
+    value = _parse(text, kind, section[name])
+  except (ValueError, SyntaxError) as error:
+    raise UserError(
+      f"--config.{key}={text}: a value of type {kind.__name__} is wanted"
+    ) from error
+  section[name] = value
+
+
+def _child(config: ConfigDict, section: ConfigDict, key: str, name: str) -> Any:
+  if name not in section:
+    hint = did_you_mean(key, flatten(config))
+    raise UserError(f"there is no config key {key!r}.{hint}")
+  return section[name]
+
+
+def _parse(text: str, kind: type, current: Any) -> Any:
+  if text.lower() == "none" and (current is None or kind is type(None)):
+    return None
+  if kind is bool:
+    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+  if kind is tuple:
+    value = ast.literal_eval(text)
+    value = tuple(value) if isinstance(value, tuple | list) else (value,)
+    wanted = {type(item) for item in current}
+    if wanted and {type(item) for item in value} - wanted:
+      raise ValueError(text)
+    return value
+  return kind(text)

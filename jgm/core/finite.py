@@ -1,0 +1,40 @@
+"""Which numbers of a pytree are finite."""
+
+import jax
+import jax.numpy as jnp
+
+from jgm.core.state import Array, PyTree
+
+
+def all_finite(tree: PyTree) -> Array:
+  """Whether every floating-point number of `tree` is finite.
+
+  Args:
+    tree: any arrays; integers, booleans and keys count as finite.
+
+  Returns:
+    bool [].
+  """
+  flags = [
+    jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if _floats(leaf)
+  ]
+  return jnp.all(jnp.stack(flags)) if flags else jnp.array(True)
+
+
+def first_non_finite(tree: PyTree) -> str | None:
+  """The path of the first leaf of `tree` that holds a number which is not finite.
+
+  Args:
+    tree: concrete arrays.
+
+  Returns:
+    Its path, such as "params/down_0/conv/kernel", or None.
+  """
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    if _floats(leaf) and not bool(jnp.all(jnp.isfinite(leaf))):
+      return jax.tree_util.keystr(path, simple=True, separator="/")
+  return None
+
+
+def _floats(leaf: Array) -> bool:
+  return jnp.issubdtype(leaf.dtype, jnp.inexact)

@@ -1,0 +1,93 @@
+"""The training loop: a generator of chunks of steps, which its user acts on."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jgm.core.experiment import Experiment
+from jgm.core.finite import first_non_finite
+from jgm.core.program import Program
+from jgm.core.state import PyTree
+
+
+class Chunk(NamedTuple):
+  """What one compiled call did."""
+
+  step: int  # outer steps taken so far
+  state: PyTree  # the running state; valid until the next chunk is asked for
+  metrics: dict[str, np.ndarray]  # leaves [number of steps] or, with seeds, [.., N]
+
+
+class NotFiniteError(ArithmeticError):
+  """A step gave a number that is not finite; nothing of it was kept."""
+
+  def __init__(self, step: int, leaf: str | None):
+    self.step, self.leaf = step, leaf
+    where = (
+      f"the first leaf that is not finite is {leaf}"
+      if leaf
+      else "taken again by itself it is finite: the numbers are on the edge of overflow"
+    )
+    super().__init__(f"step {step + 1} is not finite: {where}")
+
+
+def train(
+  experiment: Experiment,
+  program: Program,
+  state: PyTree,
+  *,
+  total_steps: int,
+  stop_every: Sequence[int] = (),
+) -> Iterator[Chunk]:
+  """Trains, and hands out the state after each compiled call.
+
+  There are no callbacks: the user's loop over the chunks logs, saves and evaluates.
+
+  Args:
+    experiment: whose data to read.
+    program: the compiled experiment.
+    state: the running state to start from; it is donated.
+    total_steps: the step at which to end.
+    stop_every: periods, in steps, at whose multiples something is done: a call never
+      crosses such a step.
+
+  Yields:
+    A Chunk after each call, of at most `program.steps_per_call` steps.
+
+  Raises:
+    NotFiniteError: if a step gives a number that is not finite.
+  """
+  step = steps_taken(state)
+  host_arrays, arrays = None, {}
+  while step < total_steps:
+    num_steps = _steps_until_stop(step, total_steps, stop_every, program.steps_per_call)
+    if experiment.data is not None:
+      needed = experiment.data.arrays(step, program.steps_per_call)
+      if needed is not host_arrays:  # data in memory are the same object each time
+        host_arrays, arrays = needed, program.place(needed)
+    state, metrics, ok = program.run(state, arrays, num_steps)
+    if not bool(ok):
+      raise _diagnose(program, state, arrays)
+    step += num_steps
+    rows = {name: np.asarray(rows)[:num_steps] for name, rows in metrics.items()}
+    yield Chunk(step, state, rows)
+
+
+def steps_taken(state: PyTree) -> int:
+  """The outer steps taken by a running or a whole state, or by its replicas or seeds."""
+  return int(np.ravel(state.step)[0])
+
+
+def _steps_until_stop(
+  step: int, total_steps: int, stop_every: Sequence[int], steps_per_call: int
+) -> int:
+  ends = [total_steps, *((step // every + 1) * every for every in stop_every)]
+  return min(steps_per_call, *(end - step for end in ends))
+
+
+def _diagnose(program: Program, state: PyTree, arrays: PyTree) -> NotFiniteError:
+  """Takes the bad step again from the last good state, to name what went wrong."""
+  new_state, metrics = program.rerun(state, arrays)
+  tree = {"metrics": metrics, "state": new_state}
+  return NotFiniteError(steps_taken(state), first_non_finite(tree))

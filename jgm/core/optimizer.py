@@ -1,0 +1,63 @@
+"""The usual optimiser of a paper, from plain values: all of it is optax."""
+
+import optax
+
+DECAYS = ("constant", "linear", "cosine")
+
+
+def make_optimizer(
+  *,
+  learning_rate: float,
+  total_steps: int,
+  warmup_steps: int = 0,
+  decay: str = "constant",
+  clip_norm: float | None = None,
+  weight_decay: float = 0.0,
+  b1: float = 0.9,
+  b2: float = 0.999,
+  accumulate_steps: int = 1,
+) -> optax.GradientTransformation:
+  """Adam (AdamW where there is weight decay), with warm-up, decay and clipping.
+
+  Args:
+    learning_rate: the peak learning rate.
+    total_steps: the number of training steps; a decay ends there, at 0.
+    warmup_steps: training steps over which the rate rises linearly from 0.
+    decay: "constant", "linear" or "cosine": what follows the warm-up.
+    clip_norm: the greatest global norm of the gradient; None does not clip.
+    weight_decay: the decoupled weight decay.
+    b1: Adam's first decay rate.
+    b2: Adam's second decay rate.
+    accumulate_steps: gradients averaged before each update. The learning rate's
+      schedule still counts training steps.
+
+  Returns:
+    An optax transformation.
+
+  Raises:
+    ValueError: if `decay` is not one of the above.
+  """
+  if decay not in DECAYS:
+    raise ValueError(f"unknown decay {decay!r}: it is one of {', '.join(DECAYS)}")
+  num_updates = max(1, total_steps // accumulate_steps)
+  num_warmup = warmup_steps // accumulate_steps
+  num_decay = max(1, num_updates - num_warmup)
+  after_warmup = {
+    "constant": optax.constant_schedule(learning_rate),
+    "linear": optax.linear_schedule(learning_rate, 0.0, num_decay),
+    "cosine": optax.cosine_decay_schedule(learning_rate, num_decay),
+  }[decay]
+  # From 1/n, not from 0: a first update of zero would be a step wasted.
+  warmup = optax.linear_schedule(
+    learning_rate / max(1, num_warmup), learning_rate, max(1, num_warmup - 1)
+  )
+  schedule = optax.join_schedules([warmup, after_warmup], [num_warmup])
+  if weight_decay:
+    tx = optax.adamw(schedule, b1=b1, b2=b2, weight_decay=weight_decay)
+  else:
+    tx = optax.adam(schedule, b1=b1, b2=b2)
+  if clip_norm is not None:
+    tx = optax.chain(optax.clip_by_global_norm(clip_norm), tx)
+  if accumulate_steps > 1:
+    tx = optax.MultiSteps(tx, accumulate_steps).gradient_transformation()
+  return tx

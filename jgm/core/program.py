@@ -1,0 +1,52 @@
+"""A compiled experiment, whichever the strategy, and what all strategies need."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+
+from jgm.core.experiment import Batch, Experiment, Metrics
+from jgm.core.state import Array, PyTree, TrainState
+
+
+class Program(NamedTuple):
+  """A compiled experiment.
+
+  The running state is what a strategy keeps on the devices (under pmap, one replica
+  each); the whole state is what is saved, evaluated and sampled from.
+  """
+
+  init: Callable[[int], PyTree]  # seed -> running state
+  run: Callable[[PyTree, PyTree, int], tuple[PyTree, Metrics, Array]]  # donates
+  rerun: Callable[[PyTree, PyTree], tuple[PyTree, Metrics]]  # one step, not guarded
+  place: Callable[[PyTree], PyTree]  # the data's host arrays -> on the devices
+  whole: Callable[[PyTree], PyTree]  # running state -> whole state
+  running: Callable[[PyTree], PyTree]  # whole state -> running state
+  abstract: PyTree  # the whole state's shapes, dtypes and shardings
+  num_seeds: int
+  steps_per_call: int
+
+
+def base_key(seed: int | Array) -> Array:
+  """The typed key [] of a seed; a fixed implementation, since it decides every number."""
+  return jax.random.key(seed, impl="threefry2x32")
+
+
+def batch_at(experiment: Experiment, arrays: PyTree, step: Array) -> Batch:
+  """The batch of a step; empty where the experiment has no data."""
+  return {} if experiment.data is None else experiment.data.batch(arrays, step)
+
+
+def abstract_state(
+  init: Callable, key: Array, pretrained: Mapping[str, PyTree]
+) -> TrainState:
+  """The shapes and dtypes of the state that `init` makes; nothing is computed."""
+  return jax.eval_shape(init, key, pretrained)
+
+
+def batched_leaves(experiment: Experiment, state: TrainState) -> TrainState:
+  """The state's tree with True at leaves of `extra` that carry a batch axis."""
+  none = jax.tree.map(lambda _: False, state)
+  if experiment.batched_extra is None:
+    return none
+  return none.replace(extra=experiment.batched_extra(state.extra))

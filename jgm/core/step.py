@@ -1,0 +1,129 @@
+"""Steps and the few combinators that build them: a closed algebra over TrainState.
+
+A step maps (state, batch, key) to (state, metrics). It is the only thing the loop sees;
+whatever the combinators below do not say, an experiment writes in plain Python.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jgm.core.collectives import pmean
+from jgm.core.experiment import Aux, Batch, Metrics, Step
+from jgm.core.state import Array, PyTree, TrainState
+
+Objective = Callable[[PyTree, TrainState, Batch, Array], tuple[Array, Aux]]
+
+
+def gradient_step(
+  objective: Objective,
+  tx: optax.GradientTransformation,
+  player: str | None = None,
+) -> Step:
+  """A step that follows the gradient of `objective` by the optimiser `tx`.
+
+  Args:
+    objective: (params, state, batch, key) -> (scalar, Aux). `params` is what is
+      differentiated, one player's where there are players; `state` is context.
+    tx: the optimiser. `state.opt_state` (the player's entry) is its state.
+    player: the key in `params`, `opt_state` and `model_state` of what is trained; the
+      other players' entries are not touched. None where there are no players.
+
+  Returns:
+    A Step. To the objective's metrics it adds `loss` and `gradient_norm` (before `tx`
+    clips it), all prefixed with `player/`, averaged over replicas.
+  """
+
+  def step(state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
+    params = _entry(state.params, player)
+    value_and_grad = jax.value_and_grad(objective, has_aux=True)
+    (loss, aux), grads = value_and_grad(params, state, batch, key)
+    grads = pmean(grads)
+    opt_state = _entry(state.opt_state, player)
+    updates, opt_state = tx.update(grads, opt_state, params)
+    new = {
+      "params": optax.apply_updates(params, updates),
+      "opt_state": opt_state,
+    }
+    if aux.model_state is not None:
+      new["model_state"] = aux.model_state
+    metrics = {"loss": loss, "gradient_norm": optax.global_norm(grads), **aux.metrics}
+    return _replace(state, player, new), pmean(_prefixed(metrics, player))
+
+  return step
+
+
+def repeat(step: Step) -> Step:
+  """A step that takes `step` once for each slice of the batch's leading axis.
+
+  Args:
+    step: the inner Step; its key is the outer key with the slice's index folded in.
+
+  Returns:
+    A Step over batches with leaves [n, B, ...]; metrics are averaged over the n.
+  """
+
+  def repeated(state: TrainState, batch: Batch, key: Array):
+    def body(state, indexed):
+      index, inner_batch = indexed
+      return step(state, inner_batch, jax.random.fold_in(key, index))
+
+    num_slices = jax.tree.leaves(batch)[0].shape[0]
+    state, metrics = jax.lax.scan(body, state, (jnp.arange(num_slices), batch))
+    return state, jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
+
+  return repeated
+
+
+def with_ema(step: Step, decay: float) -> Step:
+  """A step that also keeps `ema_params`, an exponential moving average of `params`.
+
+  After n steps the decay is min(decay, (1 + n) / (10 + n)), so that an average over few
+  steps is not mostly the initial values. Buffers and batch statistics are not averaged.
+
+  Args:
+    step: the Step to wrap; this wrapper goes outermost.
+    decay: the decay of the average, in [0, 1).
+
+  Returns:
+    A Step. The state must have been made with `ema=True`.
+
+  Raises:
+    ValueError: if `decay` is outside [0, 1).
+  """
+  if not 0 <= decay < 1:
+    raise ValueError(f"the decay of an average is in [0, 1), not {decay}")
+
+  def averaged(state: TrainState, batch: Batch, key: Array):
+    new_state, metrics = step(state, batch, key)
+    num_steps = state.step.astype(jnp.float32)
+    weight = 1 - jnp.minimum(decay, (1 + num_steps) / (10 + num_steps))
+    ema_params = jax.tree.map(
+      lambda ema, new: ema + weight.astype(ema.dtype) * (new - ema),
+      state.ema_params,
+      new_state.params,
+    )
+    return new_state.replace(ema_params=ema_params), metrics
+
+  return averaged
+
+
+def _entry(tree: PyTree, player: str | None) -> PyTree:
+  return tree if player is None else tree[player]
+
+
+def _replace(state: TrainState, player: str | None, new: Mapping[str, Any]):
+  if player is None:
+    return state.replace(**new)
+  return state.replace(
+    **{field: {**getattr(state, field), player: value} for field, value in new.items()}
+  )
+
+
+def _prefixed(metrics: Metrics, player: str | None) -> dict[str, Array]:
+  if player is None:
+    return dict(metrics)
+  return {f"{player}/{name}": value for name, value in metrics.items()}
