@@ -23,15 +23,15 @@ class EventFile:
   """
 
   def __init__(self, folder: str | os.PathLike[str], *, interval: float = 30.0):
-    folder = epath.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob(f"events.out.tfevents.*{_SUFFIX}"):
+    root = epath.Path(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    for old in root.glob(f"events.out.tfevents.*{_SUFFIX}"):
       old.unlink()
     # A new name each time: a TensorBoard that is watching would otherwise read on in
     # the new file from where it stood in the old one.
-    self._target = folder / f"events.out.tfevents.{time.time():.6f}{_SUFFIX}"
+    self._target = root / f"events.out.tfevents.{time.time():.6f}{_SUFFIX}"
     self._local = os.fspath(self._target)
-    if not is_local(folder):
+    if not is_local(root):
       self._local = os.path.join(tempfile.mkdtemp(), self._target.name)
     self._interval = interval
     self._flushed = 0.0

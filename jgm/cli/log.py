@@ -155,8 +155,8 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
   Raises:
     ValueError: where any other line is not a row; it is named by its number.
   """
-  path = epath.Path(path)
-  return _decode(path.read_bytes() if path.exists() else b"", path)
+  file = epath.Path(path)
+  return _decode(file.read_bytes() if file.exists() else b"", file)
 
 
 def _decode(content: bytes, path: epath.Path) -> list[Row]:

@@ -58,12 +58,12 @@ def is_local(path: str | os.PathLike[str]) -> bool:
 
 def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
   """Writes a file as a whole: after a kill it is the old one or the new one."""
-  path = epath.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  if not is_local(path):
-    path.write_bytes(content)  # an object appears only once it is complete
+  target = epath.Path(path)
+  target.parent.mkdir(parents=True, exist_ok=True)
+  if not is_local(target):
+    target.write_bytes(content)  # an object appears only once it is complete
     return
-  folder = os.fspath(path.parent)
+  folder = os.fspath(target.parent)
   with tempfile.NamedTemporaryFile(
     dir=folder, prefix=".partial-", delete=False
   ) as file:
@@ -72,7 +72,7 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
     file.write(content)
     file.flush()
     os.fsync(file.fileno())
-  os.replace(file.name, path)
+  os.replace(file.name, target)
   descriptor = os.open(folder, os.O_RDONLY)
   try:
     os.fsync(descriptor)  # else the rename itself may be lost with the power

@@ -258,6 +258,6 @@ def png_bytes(picture: ArrayLike) -> bytes:
 
 def write_png(path: str | os.PathLike[str], picture: ArrayLike) -> None:
   """Writes a picture [H, W, 3] uint8 as a PNG file, making the folders it needs."""
-  path = epath.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_bytes(png_bytes(picture))
+  file = epath.Path(path)
+  file.parent.mkdir(parents=True, exist_ok=True)
+  file.write_bytes(png_bytes(picture))
