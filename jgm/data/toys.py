@@ -1,0 +1,235 @@
+"""Two-dimensional distributions, drawn fresh at each step from (seed, step) alone.
+
+The Gaussian mixture's density and score are known exactly at any noise level, so that
+what a method learns of it can be compared with the truth.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jgm.core.experiment import Batch, Dataset
+from jgm.core.state import Array, PyTree
+from jgm.data.memory import check_split
+from jgm.data.spec import DataSpec
+
+Draw = Callable[[Array, int], tuple[Array, Array]]  # (key, n) -> x [n, 2], label [n]
+
+SPLIT_SIZE = 10_000  # examples of each of the splits, which no seed changes
+
+
+class GaussianMixture(NamedTuple):
+  """A mixture of K Gaussians with one variance, the same in all directions."""
+
+  means: Array | np.ndarray  # [K, D] float32
+  scale: float  # the standard deviation of each component
+  weights: Array | np.ndarray  # [K] float32, which sum to 1
+
+
+def gaussian_ring(
+  components: int = 8, *, radius: float = 2.0, scale: float = 0.1
+) -> GaussianMixture:
+  """Equally likely Gaussians at equal distances on a circle."""
+  angles = np.arange(components) * (2 * math.pi / components)
+  means = radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+  return _uniform_mixture(means, scale)
+
+
+def gaussian_grid(
+  side: int = 5, *, spacing: float = 1.0, scale: float = 0.05
+) -> GaussianMixture:
+  """Equally likely Gaussians on a square grid around the origin."""
+  ticks = spacing * (np.arange(side) - (side - 1) / 2)
+  means = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), -1).reshape(-1, 2)
+  return _uniform_mixture(means, scale)
+
+
+def _uniform_mixture(means: np.ndarray, scale: float) -> GaussianMixture:
+  weights = np.full(len(means), 1 / len(means), np.float32)
+  return GaussianMixture(means.astype(np.float32), scale, weights)
+
+
+def mixture_sample(mixture: GaussianMixture, key: Array, n: int) -> tuple[Array, Array]:
+  """Exact samples of the mixture, and the component that each came from.
+
+  Args:
+    mixture: the distribution.
+    key: typed key [].
+    n: the number of samples.
+
+  Returns:
+    [n, D] float32 and [n] int32.
+  """
+  key_component, key_noise = jax.random.split(key)
+  component = jax.random.choice(
+    key_component, len(mixture.means), (n,), p=jnp.asarray(mixture.weights)
+  ).astype(jnp.int32)
+  noise = jax.random.normal(key_noise, (n, mixture.means.shape[1]))
+  return jnp.asarray(mixture.means)[component] + mixture.scale * noise, component
+
+
+def mixture_log_density(
+  mixture: GaussianMixture,
+  x: Array,
+  *,
+  alpha: Array | float = 1.0,
+  sigma: Array | float = 0.0,
+) -> Array:
+  """The log-density, in nats, of x_t = alpha x_0 + sigma eps for x_0 of the mixture.
+
+  Args:
+    mixture: the distribution of x_0.
+    x: [B, D] float. Where.
+    alpha: [] or [B] float. The factor of the signal; 1 for the mixture itself.
+    sigma: [] or [B] float. The noise's standard deviation; 0 for the mixture itself.
+
+  Returns:
+    [B] float. Property: it integrates to 1 over x.
+  """
+  log_joint, variance = _log_joint(mixture, x, alpha, sigma)
+  normaliser = 0.5 * x.shape[1] * jnp.log(2 * math.pi * variance)
+  return jax.nn.logsumexp(log_joint, axis=1) - normaliser
+
+
+def mixture_score(
+  mixture: GaussianMixture,
+  x: Array,
+  *,
+  alpha: Array | float = 1.0,
+  sigma: Array | float = 0.0,
+) -> Array:
+  """The gradient of `mixture_log_density` with respect to x; arguments as there.
+
+  Args:
+    mixture: the distribution of x_0.
+    x: [B, D] float.
+    alpha: [] or [B] float.
+    sigma: [] or [B] float.
+
+  Returns:
+    [B, D] float, (alpha E[mean of the component | x_t] - x_t) / variance.
+  """
+  log_joint, variance = _log_joint(mixture, x, alpha, sigma)
+  posterior = jax.nn.softmax(log_joint, axis=1)
+  mean = _column(alpha, x) * (posterior @ jnp.asarray(mixture.means))
+  return (mean - x) / variance[:, None]
+
+
+def _log_joint(
+  mixture: GaussianMixture, x: Array, alpha: Array | float, sigma: Array | float
+) -> tuple[Array, Array]:
+  """log(weight * exp(-distance^2 / 2 variance)) [B, K], and the variance [B]."""
+  chex.assert_shape(x, (None, mixture.means.shape[1]))
+  alpha, sigma = _column(alpha, x), _column(sigma, x)
+  means = alpha[:, :, None] * jnp.asarray(mixture.means)[None]
+  squared_distance = jnp.sum((x[:, None] - means) ** 2, axis=-1)
+  variance = (alpha * mixture.scale) ** 2 + sigma**2
+  log_weights = jnp.log(jnp.asarray(mixture.weights))[None]
+  return log_weights - 0.5 * squared_distance / variance, variance[:, 0]
+
+
+def _column(value: Array | float, x: Array) -> Array:
+  """A number, or one for each example, as [B, 1]."""
+  return jnp.broadcast_to(jnp.asarray(value, x.dtype), x.shape[:1])[:, None]
+
+
+def draw_moons(key: Array, n: int, *, noise: float = 0.1) -> tuple[Array, Array]:
+  """Two interleaved half circles of radius 1, in about [-1.5, 1.5]; label: which."""
+  key_label, key_angle, key_noise = jax.random.split(key, 3)
+  label = jax.random.bernoulli(key_label, shape=(n,)).astype(jnp.int32)
+  angle = jax.random.uniform(key_angle, (n,), maxval=math.pi)
+  sign = 1.0 - 2.0 * label
+  # the upper half circle around (-1/2, -1/4), the lower one around (1/2, 1/4)
+  x = jnp.stack([sign * (jnp.cos(angle) - 0.5), sign * (jnp.sin(angle) - 0.25)], axis=1)
+  return x + noise * jax.random.normal(key_noise, (n, 2)), label
+
+
+def draw_rings(
+  key: Array, n: int, *, num_rings: int = 3, noise: float = 0.05
+) -> tuple[Array, Array]:
+  """Circles of radii 2/3, 4/3, 2 around the origin, equally likely; label: which."""
+  key_label, key_angle, key_noise = jax.random.split(key, 3)
+  label = jax.random.randint(key_label, (n,), 0, num_rings)
+  angle = jax.random.uniform(key_angle, (n,), maxval=2 * math.pi)
+  radius = 2.0 * (label + 1) / num_rings
+  x = radius[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
+  return x + noise * jax.random.normal(key_noise, (n, 2)), label
+
+
+def draw_checkerboard(key: Array, n: int) -> tuple[Array, Array]:
+  """Uniform on the 8 dark squares of a 4x4 board over [-2, 2]^2; label: which one.
+
+  The density is 1/8 on dark squares, so the entropy is log 8 nats.
+  """
+  key_square, key_place = jax.random.split(key)
+  label = jax.random.randint(key_square, (n,), 0, 8)
+  row = label // 2
+  column = 2 * (label % 2) + row % 2
+  corner = jnp.stack([column, row], axis=1) - 2.0
+  return corner + jax.random.uniform(key_place, (n, 2)), label
+
+
+def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Dataset:
+  """A dataset of points in the plane, drawn fresh at each step.
+
+  Args:
+    name: "moons", "rings", "checkerboard" or "gaussian_mixture".
+    batch_size: the global batch size, B.
+    seed: the seed of the draws.
+    arrangement: of the Gaussian mixture: 8 on a "ring" or 25 on a "grid".
+
+  Returns:
+    A Dataset whose batches are {"x": float32 [B, 2], "label": int32 [B]} and whose
+    arrays are empty.
+
+  Raises:
+    ValueError: if the arrangement is unknown.
+  """
+  draw, num_classes, extent = _toy(name, arrangement)
+  nothing: dict = {}
+
+  def batch(arrays: PyTree, step: Array) -> Batch:
+    del arrays
+    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), step)
+    x, label = draw(key, batch_size)
+    return {"x": x, "label": label}
+
+  @functools.cache
+  def split(which: str) -> Batch:
+    check_split(which)
+    key = jax.random.key(("train", "test").index(which), impl="threefry2x32")
+    x, label = jax.jit(draw, static_argnums=1)(key, SPLIT_SIZE)
+    return {"x": np.asarray(x), "label": np.asarray(label)}  # type: ignore[dict-item]
+
+  return Dataset(
+    name=name,
+    spec=DataSpec((2,), None, -extent, extent, num_classes, SPLIT_SIZE, SPLIT_SIZE),
+    batch_size=batch_size,
+    arrays=lambda first_step, num_steps: nothing,
+    batch=batch,
+    split=split,
+  )
+
+
+def _toy(name: str, arrangement: str) -> tuple[Draw, int, float]:
+  """How it is drawn, the number of classes, and how far from the origin it reaches."""
+  if name == "gaussian_mixture":
+    mixtures = {"ring": gaussian_ring, "grid": gaussian_grid}
+    if arrangement not in mixtures:
+      raise ValueError(f"unknown arrangement {arrangement!r}: it is 'ring' or 'grid'")
+    mixture = mixtures[arrangement]()
+    return functools.partial(mixture_sample, mixture), len(mixture.means), 2.5
+  return {
+    "moons": (draw_moons, 2, 2.0),
+    "rings": (draw_rings, 3, 2.2),
+    "checkerboard": (draw_checkerboard, 8, 2.0),
+  }[name]
+
+
+TOYS = ("moons", "rings", "checkerboard", "gaussian_mixture")
