@@ -1,0 +1,323 @@
+"""Checkpoints: written whole or not at all, and checked bit by bit before use.
+
+Every function here is called by all processes of a pod alike. `jgm.core.storage` says
+where a checkpoint lies, `jgm.core.manifest` what it says of itself.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jgm.core import manifest, storage
+from jgm.core.manifest import (
+  CheckpointDamaged,
+  CheckpointError,
+  CheckpointMismatch,
+  Entry,
+)
+from jgm.core.state import PyTree
+
+__all__ = [
+  "CheckpointDamaged",
+  "CheckpointError",
+  "CheckpointMismatch",
+  "Restored",
+  "clean_up",
+  "read_metadata",
+  "restore",
+  "save",
+  "steps",
+]
+
+T = TypeVar("T")
+_warn = logging.getLogger("jgm").warning
+
+
+class Restored(NamedTuple):
+  """A checkpoint that was read back and found whole."""
+
+  state: PyTree
+  step: int
+  metadata: dict[str, Any]
+
+
+class _Damage(Exception):
+  pass
+
+
+def save(
+  directory: Any,
+  state: PyTree,
+  *,
+  step: int,
+  metadata: Mapping[str, Any] | None = None,
+  max_to_keep: int = 2,
+  protect: Collection[int] = (),
+) -> None:
+  """Write `state` as the newest checkpoint, then remove those no longer wanted.
+
+  The old ones are touched only when the new one is complete, so a kill or a full disk
+  at any moment leaves the previous one whole. Checkpoints of later steps are removed
+  too: `restore` has refused them, or the caller went back on purpose.
+
+  Args:
+    directory: the folder of the run's checkpoints, local or `gs://`; made if missing.
+    state: a pytree of arrays of any shape and dtype, typed keys included.
+    step: the number of steps that made the state.
+    metadata: plain values that JSON can hold, given back by `restore`.
+    max_to_keep: how many of the newest steps stay, at least 1. With 1 there is nothing
+      to go back to when the disk damages it.
+    protect: steps that stay besides: the best.
+
+  Raises:
+    CheckpointError: it could not be written; the message names the folder.
+    TypeError: a leaf or a metadata value that cannot be stored.
+    ValueError: `max_to_keep` or `step` out of range, or two leaves of one name.
+  """
+  if max_to_keep < 1 or step < 0:
+    raise ValueError(f"max_to_keep is {max_to_keep} and step {step}: at least 1 and 0")
+  leaves = manifest.named_leaves(state)
+  arrays = {name: _stored(name, leaf) for name, leaf in leaves.items()}
+  if jax.process_count() == 1:
+    arrays = jax.device_get(arrays)  # orbax writes numpy arrays twice as fast
+  sums = _checksums(arrays)
+  entries = {
+    name: manifest.describe(leaf)._replace(checksum=sums[name])
+    for name, leaf in leaves.items()
+  }
+  sealed = manifest.seal(step=step, metadata=metadata or {}, leaves=entries)
+  with _write_errors(directory, step):
+    clean_up(directory)
+    new = storage.next_folder(directory, step)
+    storage.write(new.path, {k: v for k, v in arrays.items() if v.size}, sealed)
+    if jax.process_index() == 0:
+      _remove_unwanted(directory, new, max_to_keep, protect)
+
+
+def restore(
+  directory: Any,
+  like: PyTree,
+  *,
+  step: int | None = None,
+  field: str = "",
+  warn: Callable[[str], None] = _warn,
+) -> Restored:
+  """The newest checkpoint whose every bit is as it was written.
+
+  Args:
+    directory: the folder of the run's checkpoints.
+    like: the state to expect, as `jax.eval_shape` gives it. Where a leaf has a
+      `sharding` its array is read straight into it, whatever mesh wrote it.
+    step: take this step or none; by default a damaged one is passed over for the one
+      before it.
+    field: read this field of the state only ("ema_params"), of which `like` is then
+      the structure.
+    warn: is told which checkpoint is damaged, and why.
+
+  Returns:
+    The state (or the field), its step and the metadata.
+
+  Raises:
+    CheckpointMismatch: it is of another model; names the first leaf that differs. The
+      older ones are not tried, and nothing is read.
+    CheckpointDamaged: none is whole.
+    CheckpointError: there is none, or it may not be read.
+  """
+  wanted = manifest.named_leaves(like, field)
+  expected = {name: manifest.describe(leaf) for name, leaf in wanted.items()}
+
+  def load(folder: storage.Folder) -> Restored:
+    body = _read_manifest(folder)
+    entries = {
+      name: entry
+      for name, entry in body.leaves.items()
+      if not field or name == field or name.startswith(f"{field}/")
+    }
+    if difference := manifest.difference(entries, expected):
+      raise CheckpointMismatch(f"{folder.path} does not fit this run: {difference}")
+    arrays = _read_arrays(folder, wanted, entries)
+    state = jax.tree.unflatten(jax.tree.structure(like), arrays)
+    return Restored(state, body.step, body.metadata)
+
+  return _newest_whole(directory, step, load, warn)
+
+
+def read_metadata(
+  directory: Any, *, step: int | None = None, warn: Callable[[str], None] = _warn
+) -> tuple[int, dict[str, Any]]:
+  """The step and metadata of the newest checkpoint with a sound manifest.
+
+  The arrays are not read, so `restore` may still find that they are damaged.
+
+  Args:
+    directory: the folder of the run's checkpoints.
+    step: take this step or none.
+    warn: is told of a damaged manifest.
+
+  Returns:
+    (step, metadata).
+
+  Raises:
+    CheckpointDamaged: no manifest is whole.
+    CheckpointError: there is no checkpoint, or it may not be read.
+  """
+
+  def load(folder: storage.Folder) -> tuple[int, dict[str, Any]]:
+    body = _read_manifest(folder)
+    return body.step, body.metadata
+
+  return _newest_whole(directory, step, load, warn)
+
+
+def steps(directory: Any) -> list[int]:
+  """The steps that have a complete checkpoint, oldest first, damaged or not.
+
+  Args:
+    directory: the folder of the run's checkpoints; it may be missing.
+
+  Returns:
+    The steps. None at all means that nothing was ever saved here.
+  """
+  return sorted({folder.step for folder in storage.folders(directory)})
+
+
+def clean_up(directory: Any) -> None:
+  """Remove what a killed save has left. For the one who writes: never beside a save.
+
+  Args:
+    directory: the folder of the run's checkpoints; it may be missing.
+  """
+  if jax.process_index() == 0:
+    storage.remove_leftovers(directory)
+
+
+def _stored(name: str, leaf: Any) -> Any:
+  if isinstance(leaf, jax.Array):
+    return jax.random.key_data(leaf) if manifest.is_key(leaf) else leaf
+  array = np.asarray(leaf)
+  if array.dtype.hasobject or jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
+    kind = type(leaf).__name__
+    raise TypeError(f"{name} is a {kind} of dtype {array.dtype}, not a jax array")
+  return array
+
+
+def _checksums(arrays: Mapping[str, Any]) -> dict[str, int]:
+  sums = _summed([manifest.checksum(array) for array in arrays.values()])
+  return dict(zip(arrays, sums, strict=True))
+
+
+def _summed(values: Sequence[int]) -> list[int]:
+  # Over the processes, modulo 2**32. A collective, like all that calls it.
+  if jax.process_count() == 1:
+    return list(values)
+  gathered = multihost_utils.process_allgather(np.array(values, np.uint32))
+  return (np.asarray(gathered, np.uint64).sum(0) % 2**32).tolist()
+
+
+def _remove_unwanted(
+  directory: Any, new: storage.Folder, max_to_keep: int, protect: Collection[int]
+) -> None:
+  older = [step for step in steps(directory) if step < new.step]
+  kept = {*older[len(older) + 1 - max_to_keep :], *protect} - {new.step}
+  for folder in storage.folders(directory):
+    if folder != new and folder.step not in kept:
+      storage.remove(folder)
+
+
+@contextlib.contextmanager
+def _write_errors(directory: Any, step: int) -> Iterator[None]:
+  try:
+    yield
+  except (OSError, ValueError, RuntimeError) as error:
+    with contextlib.suppress(OSError):
+      clean_up(directory)
+    raise CheckpointError(
+      f"cannot write the checkpoint of step {step} in {directory}: {_short(error)}"
+    ) from error
+
+
+def _short(error: BaseException) -> str:
+  return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _newest_whole(
+  directory: Any,
+  step: int | None,
+  load: Callable[[storage.Folder], T],
+  warn: Callable[[str], None],
+) -> T:
+  found = [f for f in storage.folders(directory) if step in (None, f.step)][::-1]
+  if not found:
+    which = "checkpoint" if step is None else f"checkpoint of step {step}"
+    raise CheckpointError(f"there is no {which} in {directory}")
+  reasons = []
+  for folder in found:
+    try:
+      return load(folder)
+    except _Damage as damage:
+      reasons.append(f"the checkpoint {folder.path} is damaged: {damage}")
+      if jax.process_index() == 0 and folder != found[-1]:
+        warn(f"{reasons[-1]}. Going back to the one before it.")
+  raise CheckpointDamaged("; ".join(reasons) + ". There is none to go back to.")
+
+
+def _on_every_process(read: Callable[[], T]) -> T:
+  # What cannot be read is damaged, for all processes when for one of them. Too little
+  # memory or no permission says nothing about the checkpoint and goes on as it is.
+  value, reason = None, None
+  try:
+    value = read()
+  except (CheckpointError, MemoryError, jax.errors.JaxRuntimeError):
+    raise
+  except Exception as error:
+    if isinstance(error, PermissionError) or "PERMISSION_DENIED" in str(error):
+      raise CheckpointError(f"cannot read a checkpoint: {_short(error)}") from error
+    reason = _short(error)
+  if _summed([reason is not None])[0]:
+    raise _Damage(reason or "another process cannot read it")
+  return value  # type: ignore[return-value]
+
+
+def _read_manifest(folder: storage.Folder) -> manifest.Body:
+  body = _on_every_process(lambda: manifest.unseal(storage.read_manifest(folder.path)))
+  if body.step != folder.step:
+    raise _Damage(f"its manifest is of step {body.step}")
+  return body
+
+
+def _read_arrays(
+  folder: storage.Folder, wanted: Mapping[str, Any], entries: Mapping[str, Entry]
+) -> list[Any]:
+  structs = {name: _stored_struct(leaf) for name, leaf in wanted.items()}
+  filled = {name: leaf for name, leaf in structs.items() if leaf.size}
+  read = _on_every_process(lambda: storage.read_arrays(folder.path, filled))
+  arrays = {
+    name: read[name] if leaf.size else jnp.zeros(leaf.shape, leaf.dtype)
+    for name, leaf in structs.items()
+  }
+  for name, checksum in _checksums(arrays).items():
+    if checksum != entries[name].checksum:
+      raise _Damage(f"{name} is not what was written")
+  return [
+    jax.random.wrap_key_data(array, impl=entries[name].impl)
+    if entries[name].impl
+    else array
+    for name, array in arrays.items()
+  ]
+
+
+def _stored_struct(leaf: Any) -> jax.ShapeDtypeStruct:
+  struct = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+  if manifest.is_key(leaf):
+    # A sharding of the keys is one of their data too, whose last axis it leaves whole.
+    struct = jax.eval_shape(jax.random.key_data, struct)
+  sharding = getattr(leaf, "sharding", None)
+  if sharding is None:
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  return jax.ShapeDtypeStruct(struct.shape, struct.dtype, sharding=sharding)
