@@ -1,0 +1,1 @@
+"""One file per method, one to one with configs/. `python -m experiments` lists them."""

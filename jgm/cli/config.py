@@ -7,12 +7,11 @@ answer a misspelt key with a traceback.
 import ast
 import importlib.util
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import FieldReference
 
 from jgm.cli.errors import UserError, did_you_mean
 
@@ -43,25 +42,54 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
   except ValueError as error:
     raise UserError(f"{path}: {error}") from error
   for override in overrides:
-    key, equals, text = override.partition("=")
-    if not equals:
-      raise UserError(f"--config.{override} has no value: write --config.{key}=VALUE")
-    _override(config, key, text)
+    apply_override(config, override)
   return config
 
 
-def flatten(config: ConfigDict | dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def restore_config(
+  spec: str, stored: Mapping[str, Any], overrides: Sequence[str] = ()
+) -> ConfigDict:
+  """The config of a run that exists.
+
+  Args:
+    spec: its config's file and preset.
+    stored: its values, as config.json has them.
+    overrides: "x.y=value"; only what may change between a run and its continuation.
+
+  Returns:
+    The config, locked.
+
+  Raises:
+    UserError: for an override that would make it another run, or a stored key that
+      this version of the config does not have.
+  """
+  config = load_config(spec)
+  for key, value in flatten(stored).items():
+    *parents, name = key.split(".")
+    section = config
+    for parent in parents:
+      section = _child(config, section, key, parent)
+    _child(config, section, key, name)
+    section[name] = value
+  for override in overrides:
+    apply_override(config, override)
+  if differing := differing_keys(stored, config.to_dict()):
+    raise UserError("the run that is there differs:\n  " + "\n  ".join(differing))
+  return config
+
+
+def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
   """{"x.y": value} for every value of a config, with lists as tuples."""
   flat = {}
   for key, value in config.items():
-    if isinstance(value, ConfigDict | dict):
+    if isinstance(value, ConfigDict | Mapping):
       flat |= flatten(value, f"{prefix}{key}.")
     else:
       flat[prefix + key] = tuple(value) if isinstance(value, list) else value
   return flat
 
 
-def differing_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
   """Where two runs' configs differ in what decides their numbers.
 
   Args:
@@ -93,7 +121,20 @@ def _load_module(path: str) -> ModuleType:
   raise UserError(f"there is no config {path}.{did_you_mean(path, known)}")
 
 
-def _override(config: ConfigDict, key: str, text: str) -> None:
+def apply_override(config: ConfigDict, override: str) -> None:
+  """Sets one value of a config, as `--config.x.y=value` does.
+
+  Args:
+    config: the config, changed in place.
+    override: "x.y=value".
+
+  Raises:
+    UserError: for an unknown key (the nearest right one is named), a section, a missing
+      value or one of the wrong type.
+  """
+  key, equals, text = override.partition("=")
+  if not equals:
+    raise UserError(f"--config.{override} has no value: write --config.{key}=VALUE")
   *parents, name = key.split(".")
   section = config
   for parent in parents:
@@ -106,7 +147,7 @@ def _override(config: ConfigDict, key: str, text: str) -> None:
   kind = section.get_type(name)
   try:
     value = _parse(text, kind, section[name])
-  except (ValueError, SyntaxError) as error:
+  except (ValueError, KeyError, SyntaxError) as error:
     raise UserError(
       f"--config.{key}={text}: a value of type {kind.__name__} is wanted"
     ) from error
@@ -121,7 +162,7 @@ def _child(config: ConfigDict, section: ConfigDict, key: str, name: str) -> Any:
 
 
 def _parse(text: str, kind: type, current: Any) -> Any:
-  if text.lower() == "none" and (current is None or kind is type(None)):
+  if text.lower() == "none" and (current is None or kind is not str):
     return None
   if kind is bool:
     return {"true": True, "1": True, "false": False, "0": False}[text.lower()]

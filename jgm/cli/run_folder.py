@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from jgm.cli.config import ROOT, differing_keys, flatten
+from jgm.cli.config import ROOT, differing_keys
 from jgm.cli.errors import UserError
 
 PACKAGES = ("jgm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -67,7 +67,7 @@ def open_run_folder(
     "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     "git_commit": _git_commit(),
   }
-  if (path / "config.json").exists():
+  if (path / "config.json").exists():  # refuse before anything is written
     _check_same_run(path, read_facts(path), facts)
   try:
     (path / "samples").mkdir(parents=True, exist_ok=True)
@@ -129,6 +129,3 @@ def _git_commit() -> str | None:
   except (OSError, subprocess.TimeoutExpired):
     return None
   return answer.stdout.strip() or None
-
-
-__all__ = ["RunFolder", "flatten", "open_run_folder", "read_facts"]

@@ -1,0 +1,131 @@
+"""A run: one experiment bound to its config and its folder."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from jgm.cli.errors import UserError
+from jgm.cli.run_folder import RunFolder
+from jgm.core import checkpoint
+from jgm.core.experiment import Evaluation, Experiment
+from jgm.core.parallel import make_program
+from jgm.core.program import Program, base_key
+from jgm.core.state import PyTree
+
+Make = Callable[[ConfigDict], Experiment]
+
+
+class Run(NamedTuple):
+  """What every mode of the command line works on."""
+
+  name: str
+  config: ConfigDict
+  experiment: Experiment
+  program: Program
+  folder: RunFolder
+  docstring: str  # of the experiment's file: what the report is headed with
+
+
+def make_run(
+  name: str,
+  make: Make,
+  config: ConfigDict,
+  folder: RunFolder,
+  pretrained: Mapping[str, PyTree] | None = None,
+) -> Run:
+  """Builds an experiment and the program that runs it; nothing is compiled yet.
+
+  Args:
+    name: the experiment's name.
+    make: the `make` of its file.
+    config: its config.
+    folder: the run's folder.
+    pretrained: what the experiment asks for of other runs, by name.
+
+  Returns:
+    The Run.
+
+  Raises:
+    UserError: if the config's values do not go together.
+  """
+  parallel = config.parallel
+  try:
+    experiment = make(config)
+    program = make_program(
+      experiment,
+      pretrained,
+      strategy=parallel.strategy,
+      num_seeds=config.num_seeds,
+      steps_per_call=parallel.steps_per_call,
+      data_devices=parallel.data_devices,
+      model_devices=parallel.model_devices,
+    )
+  except (ValueError, LookupError, OSError) as error:
+    raise UserError(str(error)) from error
+  docstring = importlib.import_module(make.__module__).__doc__ or ""
+  return Run(name, config, experiment, program, folder, docstring)
+
+
+def restore_whole(run: Run, warn: Callable[[str], None]) -> checkpoint.Restored:
+  """The whole state of the newest good checkpoint, for evaluating and sampling.
+
+  Args:
+    run: the run.
+    warn: is told of damaged checkpoints.
+
+  Returns:
+    The state, its step and its metadata.
+
+  Raises:
+    UserError: if the run has no checkpoint yet.
+  """
+  directory = str(run.folder.checkpoints)
+  if not checkpoint.steps(directory):
+    raise UserError(f"{run.folder.path} has no checkpoint yet: train it first")
+  return checkpoint.restore(directory, run.program.abstract, warn=warn)
+
+
+def of_seed(run: Run, state: PyTree, index: int) -> PyTree:
+  """The training state of one of the run's seeds.
+
+  Args:
+    run: the run.
+    state: its whole state.
+    index: which seed, from 0.
+
+  Returns:
+    The state, without the seeds' axis.
+  """
+  if run.config.num_seeds == 1:
+    return state
+  return jax.tree.map(lambda leaf: leaf[index], state)
+
+
+def evaluate(run: Run, state: PyTree) -> list[Evaluation]:
+  """Evaluates each seed's state, by the config's evaluation seed.
+
+  Args:
+    run: the run.
+    state: its whole state.
+
+  Returns:
+    One Evaluation per seed.
+  """
+  return [
+    run.experiment.evaluate(of_seed(run, state, i), base_key(run.config.eval.seed))
+    for i in range(run.config.num_seeds)
+  ]
+
+
+def logged_scalars(evaluations: list[Evaluation]) -> dict[str, Any]:
+  """The evaluations as a row of the log: "eval/NAME" -> a value, or one per seed."""
+  names = evaluations[0].scalars
+  values = {
+    f"eval/{name}": [float(e.scalars[name].value) for e in evaluations] for name in names
+  }
+  if len(evaluations) > 1:
+    return values
+  return {name: value for name, (value,) in values.items()}

@@ -1,0 +1,68 @@
+"""A trained run in a notebook: `run = jgm.load("runs/ddpm")`."""
+
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from jgm.core.experiment import Evaluation, Experiment
+from jgm.core.program import base_key
+from jgm.core.state import TrainState
+
+
+class LoadedRun(NamedTuple):
+  """A run's experiment and the state it reached."""
+
+  experiment: Experiment
+  state: TrainState
+  config: ConfigDict
+  step: int
+
+  def sample(self, num_samples: int, *, seed: int = 0, **conditions: Any) -> jax.Array:
+    """Draws samples.
+
+    Args:
+      num_samples: how many, n.
+      seed: the seed.
+      **conditions: what the experiment's `sample` takes: `class_label`, `sampler`, ...
+
+    Returns:
+      The samples [n, ...], in the data's range.
+    """
+    key = base_key(seed)
+    return self.experiment.sample(self.state, key, num_samples, **conditions)
+
+  def evaluate(self, *, seed: int = 0) -> Evaluation:
+    """Evaluates the state.
+
+    Args:
+      seed: the seed of the evaluation's samples.
+
+    Returns:
+      Its numbers and pictures.
+    """
+    return self.experiment.evaluate(self.state, base_key(seed))
+
+
+def load(workdir: str | os.PathLike[str], *, seed_index: int = 0) -> LoadedRun:
+  """Loads the newest good checkpoint of a run.
+
+  Args:
+    workdir: the run's folder.
+    seed_index: which of its seeds, where it was trained with `num_seeds`.
+
+  Returns:
+    The LoadedRun.
+
+  Raises:
+    UserError: if there is no run, or it has no checkpoint yet.
+  """
+  from jgm.cli import commands, run  # here, so that `import jgm` is quick
+
+  commands.configure_jax()
+  left = commands.existing_run(pathlib.Path(workdir))
+  restored = run.restore_whole(left, print)
+  state = run.of_seed(left, restored.state, seed_index)
+  return LoadedRun(left.experiment, state, left.config, restored.step)
