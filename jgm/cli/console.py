@@ -11,8 +11,10 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, ConsoleRenderable
+from rich.control import Control
 from rich.live import Live
+from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
@@ -64,6 +66,33 @@ class Speed:
     return (last - first) / (end - start) if end > start else None
 
 
+class _Line(Live):
+  """A line that is drawn in place, and still in place where the terminal narrows.
+
+  A narrowed terminal breaks the line it shows into several rows, of which rich would
+  clear only the last.
+  """
+
+  def __init__(self, console: Console, render: Callable[[], Text]):
+    super().__init__(
+      console=console,
+      get_renderable=render,
+      refresh_per_second=4,
+      vertical_overflow="crop",
+    )
+    self._drawn = 0  # the length of the line that is on the screen
+
+  def process_renderables(
+    self, renderables: list[ConsoleRenderable]
+  ) -> list[ConsoleRenderable]:
+    """Clears the rows that rich does not know of, then draws as rich does."""
+    extra_rows = max(self._drawn - 1, 0) // self.console.width
+    up = Control((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1))
+    line = self.get_renderable()
+    self._drawn = line.cell_len if isinstance(line, Text) else 0
+    return [up] * extra_rows + super().process_renderables(renderables)
+
+
 class Progress:
   """A run's progress: a bar where there is a terminal, plain lines where there is none.
 
@@ -92,18 +121,10 @@ class Progress:
     self.speed = Speed(clock)
     self._console = console or make_console()
     self._doing = "compiling"
+    self._longest = 40
     self._metrics: Mapping[str, Any] = {}
     bar = is_interactive(self._console) if interactive is None else interactive
-    self._live = (
-      Live(
-        console=self._console,
-        get_renderable=self._render,
-        refresh_per_second=4,
-        vertical_overflow="crop",
-      )
-      if bar
-      else None
-    )
+    self._live = _Line(self._console, self._render) if bar else None
 
   def update(self, step: int, metrics: Mapping[str, Any] | None = None) -> None:
     """Notes that `step` steps are done; with metrics, also shows their losses.
@@ -179,9 +200,13 @@ class Progress:
     # Short of the last column: there some terminals would already break the line.
     width = min(self._console.width - 1, _WIDEST)
     words = f" {self.step:,}/{self.total:,}  " + "  ".join(self._parts())
+    # The bar gives way to longer words but does not grow back: it would tremble.
+    self._longest = max(self._longest, len(words))
+    words = words.ljust(self._longest)
     room = width - len(words)
     text = _bar(self.step / max(self.total, 1), room) if room >= 8 else Text()
     text.append(words if room >= 8 else words.strip())
+    text.rstrip()
     text.truncate(width, overflow="ellipsis")
     text.no_wrap = True
     return text
@@ -243,10 +268,8 @@ def print_message(text: str, *, console: Console | None = None) -> None:
 
 
 def print_error(error: object, *, console: Console | None = None) -> None:
-  """Prints "error: ..." in one line on the standard error, without a traceback."""
-  text = Text("error: ", style="bold red").append(
-    " ".join(str(error).split()), style="not bold default"
-  )
+  """Prints "error: ..." on the standard error, without a traceback."""
+  text = Text.assemble(("error: ", "bold red"), str(error))
   (console or make_console(sys.stderr)).print(text, soft_wrap=True)
 
 
@@ -285,4 +308,4 @@ def _rate(x: float) -> str:
 
 def _bar(share: float, width: int) -> Text:
   done = round(min(1.0, share) * width)
-  return Text("━" * done, style="green").append("━" * (width - done), style="dim")
+  return Text("━" * done, style="green").append("─" * (width - done), style="dim")
