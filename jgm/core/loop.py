@@ -89,5 +89,5 @@ def _steps_until_stop(
 def _diagnose(program: Program, state: PyTree, arrays: PyTree) -> NotFiniteError:
   """Takes the bad step again from the last good state, to name what went wrong."""
   new_state, metrics = program.rerun(state, arrays)
-  tree = {"metrics": metrics, "state": new_state}
-  return NotFiniteError(steps_taken(state), first_non_finite(tree))
+  leaf = first_non_finite(new_state) or first_non_finite({"metric": metrics})
+  return NotFiniteError(steps_taken(state), leaf)

@@ -50,7 +50,7 @@ def gradient_step(
     }
     if aux.model_state is not None:
       new["model_state"] = aux.model_state
-    metrics = {"loss": loss, "gradient_norm": optax.global_norm(grads), **aux.metrics}
+    metrics = {"loss": loss, "gradient_norm": optax.tree.norm(grads), **aux.metrics}
     return _replace(state, player, new), pmean(_prefixed(metrics, player))
 
   return step
