@@ -4,10 +4,10 @@
 do, at their first call.
 """
 
-import difflib
-
 from jgm.core.experiment import Dataset
 from jgm.data.digits import make_digits
+from jgm.data.errors import DatasetError
+from jgm.data.photos import make_photos
 from jgm.data.spec import (
   DataSpec,
   bits_per_dim,
@@ -16,10 +16,13 @@ from jgm.data.spec import (
   to_levels,
   to_uint8,
 )
+from jgm.data.tfds import make_tfds_dataset
 from jgm.data.toys import TOYS, make_toy
 
 __all__ = [
+  "EMBEDDED",
   "DataSpec",
+  "DatasetError",
   "bits_per_dim",
   "dequantise",
   "from_levels",
@@ -28,7 +31,7 @@ __all__ = [
   "to_uint8",
 ]
 
-EMBEDDED = ("digits", *TOYS)
+EMBEDDED = ("digits", "photos", *TOYS)
 
 
 def make_dataset(
@@ -38,16 +41,18 @@ def make_dataset(
   seed: int,
   data_dir: str | None = None,
   flip: bool = False,
+  in_memory: bool = False,
   arrangement: str = "ring",
 ) -> Dataset:
   """A dataset by name; building it reads nothing.
 
   Args:
-    name: an embedded dataset.
+    name: an embedded dataset (`EMBEDDED`), or any of TFDS's as name[/config][:version].
     batch_size: the global batch size, B.
     seed: the seed of the order, the flips and the draws: the data's own.
-    data_dir: where TFDS datasets are kept.
+    data_dir: where TFDS datasets are kept, a folder or `gs://...`; default: TFDS's.
     flip: whether half of the images are mirrored, chosen anew in each step.
+    in_memory: whether a TFDS dataset lives whole on the device, not read ahead.
     arrangement: of `gaussian_mixture`: 8 on a "ring" or 25 on a "grid".
 
   Returns:
@@ -55,17 +60,22 @@ def make_dataset(
     "label": int32 [B]}; of points in the plane, {"x": float32 [B, 2], "label"}.
 
   Raises:
-    ValueError: if the name is unknown or the batch size is less than 1.
+    DatasetError: if the batch size is less than 1, there is no such dataset (names the
+      nearest one) or it is not prepared (names the command that prepares it).
   """
   if batch_size < 1:
-    raise ValueError(f"config.data.batch_size is {batch_size}: it is at least 1")
+    raise DatasetError(f"config.data.batch_size is {batch_size}: it is at least 1")
   if name in TOYS:
     return make_toy(name, batch_size=batch_size, seed=seed, arrangement=arrangement)
   if name == "digits":
     return make_digits(batch_size=batch_size, seed=seed, flip=flip)
-  near = difflib.get_close_matches(name, EMBEDDED, 1)
-  raise ValueError(
-    f"unknown dataset {name!r}"
-    + (f": did you mean {near[0]!r}?" if near else "")
-    + f" Embedded: {', '.join(EMBEDDED)}"
+  if name == "photos":
+    return make_photos(batch_size=batch_size, seed=seed, flip=flip)
+  return make_tfds_dataset(
+    name,
+    batch_size=batch_size,
+    seed=seed,
+    data_dir=data_dir,
+    flip=flip,
+    in_memory=in_memory,
   )

@@ -11,8 +11,10 @@ from absl import logging
 
 from jgm.cache import cache_dir
 from jgm.core.experiment import Dataset
+from jgm.data.errors import DatasetError
 from jgm.data.memory import Levels, make_memory_dataset
 from jgm.data.spec import DataSpec
+from jgm.data.tfds import open_source, read_all
 
 # `digits_builder` is imported only to prepare: TFDS takes half a second to import.
 SPEC = DataSpec(
@@ -34,9 +36,7 @@ def make_digits(*, batch_size: int, seed: int, flip: bool = False) -> Dataset:
 
 def read_digits(split: str) -> Levels:
   """The grey levels and labels of a split, prepared first where they are not yet."""
-  from jgm.data.tfds import read_split
-
-  return read_split(prepare_digits(), split)
+  return read_all(open_source(prepare_digits(), split))
 
 
 def prepare_digits(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
@@ -52,7 +52,7 @@ def prepare_digits(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
     The folder with the prepared files.
 
   Raises:
-    OSError: if the folder cannot be written; the message says how to choose another.
+    DatasetError: if the folder cannot be written; says how to choose another.
   """
   try:
     root = cache_dir("tfds") if data_dir is None else pathlib.Path(data_dir)
@@ -61,7 +61,7 @@ def prepare_digits(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
       final.parent.mkdir(parents=True, exist_ok=True)
       _prepare_in(root, final)
   except OSError as error:
-    raise OSError(
+    raise DatasetError(
       f"the digits cannot be prepared ({error}): set JGM_CACHE to a folder that can be "
       "written"
     ) from error

@@ -16,6 +16,7 @@ import numpy as np
 
 from jgm.core.experiment import Batch, Dataset
 from jgm.core.state import Array, PyTree
+from jgm.data.errors import DatasetError
 from jgm.data.memory import check_split
 from jgm.data.spec import DataSpec
 
@@ -189,7 +190,7 @@ def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Data
     arrays are empty.
 
   Raises:
-    ValueError: if the arrangement is unknown.
+    DatasetError: if the arrangement is unknown.
   """
   draw, num_classes, extent = _toy(name, arrangement)
   nothing: dict = {}
@@ -220,9 +221,12 @@ def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Data
 def _toy(name: str, arrangement: str) -> tuple[Draw, int, float]:
   """How it is drawn, the number of classes, and how far from the origin it reaches."""
   if name == "gaussian_mixture":
-    mixtures = {"ring": gaussian_ring, "grid": gaussian_grid}
+    mixtures: dict[str, Callable[[], GaussianMixture]] = {
+      "ring": gaussian_ring,
+      "grid": gaussian_grid,
+    }
     if arrangement not in mixtures:
-      raise ValueError(f"unknown arrangement {arrangement!r}: it is 'ring' or 'grid'")
+      raise DatasetError(f"unknown arrangement {arrangement!r}: it is 'ring' or 'grid'")
     mixture = mixtures[arrangement]()
     return functools.partial(mixture_sample, mixture), len(mixture.means), 2.5
   return {

@@ -1,0 +1,119 @@
+"""Finding prepared TFDS datasets, and saying how to get one that is missing."""
+
+import difflib
+import os
+import pathlib
+import re
+from typing import NamedTuple
+
+from jgm.data.errors import DatasetError
+from jgm.data.remote import is_remote, mirror
+from jgm.data.spec import DataSpec
+
+INFO = "dataset_info.json"
+
+
+class Name(NamedTuple):
+  """A dataset as TFDS writes it: `name`, `name/config`, `name/config:1.0.0`."""
+
+  dataset: str
+  config: str
+  version: str
+
+  def __str__(self) -> str:
+    config = f"/{self.config}" if self.config else ""
+    return self.dataset + config + (f":{self.version}" if self.version else "")
+
+
+# A plan needs shapes and has no data: these are known without reading anything.
+KNOWN = {
+  "mnist": DataSpec((28, 28, 1), 256, -1, 1, 10, 60_000, 10_000),
+  "fashion_mnist": DataSpec((28, 28, 1), 256, -1, 1, 10, 60_000, 10_000),
+  "kmnist": DataSpec((28, 28, 1), 256, -1, 1, 10, 60_000, 10_000),
+  "cifar10": DataSpec((32, 32, 3), 256, -1, 1, 10, 50_000, 10_000),
+  "cifar100": DataSpec((32, 32, 3), 256, -1, 1, 100, 50_000, 10_000),
+  "svhn_cropped": DataSpec((32, 32, 3), 256, -1, 1, 10, 73_257, 26_032),
+}
+
+
+def parse_name(name: str) -> Name:
+  """A dataset's name in its parts.
+
+  Raises:
+    DatasetError: if it is not of the form `name[/config][:version]`.
+  """
+  match = re.fullmatch(r"(\w+)(?:/([\w.-]+))?(?::([\d.]+))?", name)
+  if not match:
+    raise DatasetError(f"bad dataset name {name!r}: it is name[/config][:version]")
+  return Name(*(part or "" for part in match.groups()))
+
+
+def default_data_dir() -> str:
+  """Where TFDS keeps datasets: `$TFDS_DATA_DIR` or `~/tensorflow_datasets`."""
+  given = os.environ.get("TFDS_DATA_DIR")
+  return given or os.path.expanduser("~/tensorflow_datasets")
+
+
+def find_prepared(name: Name, data_dir: str, *, records: bool = False) -> pathlib.Path:
+  """The folder of the newest prepared version; the network is asked only for a URL.
+
+  Args:
+    name: the dataset.
+    data_dir: where datasets are kept; of a URL, what describes them is copied here.
+    records: whether the examples themselves are needed, and copied too.
+
+  Returns:
+    The folder that holds `dataset_info.json`.
+
+  Raises:
+    DatasetError: if it is not there (names the command that prepares it), or the bucket
+      cannot be read.
+  """
+  if is_remote(data_dir):
+    url = f"{data_dir.rstrip('/')}/{name.dataset}"
+    folder = mirror(url, suffix=".json")
+  else:
+    folder = pathlib.Path(data_dir).expanduser() / name.dataset
+  found = [path.parent for path in (folder / name.config).glob(f"*/{INFO}")]
+  if name.version:
+    found = [path for path in found if path.name == name.version]
+  if not found:
+    raise DatasetError(_not_found(name, data_dir, folder))
+  newest = max(found, key=lambda path: [int(x) for x in re.findall(r"\d+", path.name)])
+  if records and is_remote(data_dir):
+    mirror(url, prefix=f"{newest.relative_to(folder)}/")
+  return newest
+
+
+def _not_found(name: Name, data_dir: str, folder: pathlib.Path) -> str:
+  configs = sorted(path.parent.parent.name for path in folder.glob(f"*/*/{INFO}"))
+  if configs and not name.config:
+    choices = ", ".join(f"{name.dataset}/{config}" for config in configs)
+    return f"dataset {name.dataset!r} has several configs in {data_dir}: {choices}"
+  prepared = [path.parent.parent.name for path in folder.parent.glob(f"*/*/{INFO}")]
+  known = {*KNOWN, *prepared, *_catalogue(), *_embedded()}
+  if name.dataset not in known:
+    near = difflib.get_close_matches(name.dataset, sorted(known), 1)
+    hint = f": did you mean {near[0]!r}?" if near else "."
+    return (
+      f"unknown dataset {name.dataset!r}{hint} Embedded: {', '.join(_embedded())}; "
+      f"prepared in {data_dir}: {', '.join(sorted(prepared)) or 'none'}"
+    )
+  return (
+    f"dataset {str(name)!r} is not prepared in {data_dir}. Where there is a network, "
+    f"prepare it with\n  pip install 'jgm[tfds]'\n  python -m jgm.data.prepare {name} "
+    f"--data_dir={data_dir}\n(or name the folder that holds it as config.data.data_dir)"
+  )
+
+
+def _catalogue() -> list[str]:
+  """The names of the datasets that TFDS can prepare; a list that it ships with."""
+  import tensorflow_datasets as tfds
+
+  return tfds.list_builders(with_community_datasets=False)
+
+
+def _embedded() -> tuple[str, ...]:
+  from jgm.data import EMBEDDED
+
+  return EMBEDDED
