@@ -13,6 +13,9 @@ from etils import epath
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from jgm.data.spec import DataSpec
+from jgm.eval.plots import scatter_2d
+
 Picture = NDArray[np.uint8]  # [H, W, 3]
 
 CELL = 96  # px; the side that a small image is enlarged to, as nearly as it divides
@@ -261,3 +264,27 @@ def write_png(path: str | os.PathLike[str], picture: ArrayLike) -> None:
   file = epath.Path(path)
   file.parent.mkdir(parents=True, exist_ok=True)
   file.write_bytes(png_bytes(picture))
+
+
+def sample_picture(
+  samples: ArrayLike, spec: DataSpec, real: ArrayLike | None = None
+) -> Picture:
+  """Samples as one looks at them: images in a grid, points in the plane.
+
+  Args:
+    samples: [N, H, W, C] or [N, 2] float.
+    spec: the data's, for the value range.
+    real: the same of real data, which are set beside them; None draws samples alone.
+
+  Returns:
+    [., ., 3] uint8.
+
+  Raises:
+    ValueError: where the samples are neither images nor points.
+  """
+  samples = np.asarray(samples)
+  if samples.ndim == 2:
+    return scatter_2d(samples, real)
+  if real is None:
+    return sample_grid(samples, low=spec.low, high=spec.high)
+  return side_by_side(samples, real, low=spec.low, high=spec.high)
