@@ -201,7 +201,8 @@ def _stored(name: str, leaf: Any) -> Any:
   if isinstance(leaf, jax.Array):
     return jax.random.key_data(leaf) if manifest.is_key(leaf) else leaf
   array = np.asarray(leaf)
-  if array.dtype.hasobject or jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
+  number = array.dtype == bool or jnp.issubdtype(array.dtype, np.number)
+  if not number or jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
     kind = type(leaf).__name__
     raise TypeError(f"{name} is a {kind} of dtype {array.dtype}, not a jax array")
   return array
@@ -298,7 +299,9 @@ def _read_arrays(
   filled = {name: leaf for name, leaf in structs.items() if leaf.size}
   read = _on_every_process(lambda: storage.read_arrays(folder.path, filled))
   arrays = {
-    name: read[name] if leaf.size else jnp.zeros(leaf.shape, leaf.dtype)
+    name: read[name]
+    if leaf.size
+    else jnp.zeros(leaf.shape, leaf.dtype, device=leaf.sharding)
     for name, leaf in structs.items()
   }
   for name, checksum in _checksums(arrays).items():

@@ -5,6 +5,7 @@
 the first once it is complete.
 """
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -86,7 +87,7 @@ def write(path: Any, arrays: Mapping[str, Any], manifest: Mapping[str, Any]) -> 
     arrays=ocp.PyTreeCheckpointHandler(),
     manifest=ocp.JsonCheckpointHandler(filename="manifest.json"),
   )
-  with quiet(), ocp.Checkpointer(handler, atomicity_options=options) as checkpointer:
+  with _orbax(), ocp.Checkpointer(handler, atomicity_options=options) as checkpointer:
     checkpointer.save(path, args=ocp.args.Composite(**items))
 
 
@@ -112,30 +113,40 @@ def read_arrays(
   args = ocp.args.PyTreeRestore(
     dict.fromkeys(wanted, 0), restore_args=restore_args, partial_restore=True
   )
-  with quiet(), contextlib.closing(ocp.PyTreeCheckpointHandler()) as handler:
+  with _orbax(), contextlib.closing(ocp.PyTreeCheckpointHandler()) as handler:
     return handler.restore(path / "arrays", args=args)
 
 
+class _PatientLoop(asyncio.SelectorEventLoop):
+  """An event loop that lets its tasks end before it is closed."""
+
+  def close(self) -> None:
+    if not self.is_closed() and (tasks := asyncio.all_tasks(self)):
+      self.run_until_complete(asyncio.wait(tasks, timeout=60))
+    super().close()
+
+
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-  """Nothing of orbax's log reaches the terminal: what goes wrong is raised."""
-  logger = logging.getLogger("absl")
+def _orbax() -> Iterator[None]:
+  # Nothing of its log reaches the terminal: what goes wrong is raised. And where one
+  # array fails, orbax closes its loop while the others are still under way, which they
+  # report on the terminal and, in a save, go on in a folder that is being removed.
+  logger, make_loop = logging.getLogger("absl"), asyncio.new_event_loop
   level = logger.level
   logger.setLevel(logging.CRITICAL + 1)
+  asyncio.new_event_loop = _PatientLoop
   try:
     yield
   finally:
+    asyncio.new_event_loop = make_loop
     logger.setLevel(level)
 
 
 def _path(directory: Any) -> Any:
   from etils import epath
 
-  return (
-    epath.Path(directory).absolute()
-    if not _in_bucket(directory)
-    else epath.Path(directory)
-  )
+  path = epath.Path(directory)
+  return path if _in_bucket(directory) else path.absolute()  # as orbax wants it
 
 
 def _listed(directory: Any) -> list[Any]:
