@@ -8,6 +8,7 @@ from jgm.core.experiment import Dataset
 from jgm.data.digits import make_digits
 from jgm.data.errors import DatasetError
 from jgm.data.photos import make_photos
+from jgm.data.prepared import EMBEDDED
 from jgm.data.spec import (
   DataSpec,
   bits_per_dim,
@@ -30,8 +31,6 @@ __all__ = [
   "to_levels",
   "to_uint8",
 ]
-
-EMBEDDED = ("digits", "photos", *TOYS)
 
 
 def make_dataset(

@@ -9,7 +9,9 @@ from typing import NamedTuple
 from jgm.data.errors import DatasetError
 from jgm.data.remote import is_remote, mirror
 from jgm.data.spec import DataSpec
+from jgm.data.toys import TOYS
 
+EMBEDDED = ("digits", "photos", *TOYS)
 INFO = "dataset_info.json"
 
 
@@ -91,12 +93,12 @@ def _not_found(name: Name, data_dir: str, folder: pathlib.Path) -> str:
     choices = ", ".join(f"{name.dataset}/{config}" for config in configs)
     return f"dataset {name.dataset!r} has several configs in {data_dir}: {choices}"
   prepared = [path.parent.parent.name for path in folder.parent.glob(f"*/*/{INFO}")]
-  known = {*KNOWN, *prepared, *_catalogue(), *_embedded()}
+  known = {*KNOWN, *prepared, *_catalogue(), *EMBEDDED}
   if name.dataset not in known:
     near = difflib.get_close_matches(name.dataset, sorted(known), 1)
     hint = f": did you mean {near[0]!r}?" if near else "."
     return (
-      f"unknown dataset {name.dataset!r}{hint} Embedded: {', '.join(_embedded())}; "
+      f"unknown dataset {name.dataset!r}{hint} Embedded: {', '.join(EMBEDDED)}; "
       f"prepared in {data_dir}: {', '.join(sorted(prepared)) or 'none'}"
     )
   return (
@@ -111,9 +113,3 @@ def _catalogue() -> list[str]:
   import tensorflow_datasets as tfds
 
   return tfds.list_builders(with_community_datasets=False)
-
-
-def _embedded() -> tuple[str, ...]:
-  from jgm.data import EMBEDDED
-
-  return EMBEDDED

@@ -101,15 +101,16 @@ class Window:
 
   def take(self, first: int, number: int) -> list[Levels]:
     """The steps first, ..., first + number - 1."""
-    skipped = first - self._first
-    if 0 <= skipped <= len(self._kept) and self._first >= 0:
-      self._kept = self._kept[skipped:]
+    known = range(self._first, self._first + len(self._kept) + 1)
+    if self._first >= 0 and first in known:
+      self._kept = self._kept[first - self._first :]
     else:
       self._kept = []
       self._coming = self._start(first, 2 * number)
-    self._first = first
+    self._first = -1  # should a read fail, the next call begins afresh
     while len(self._kept) < number:
       self._kept.append(next(self._coming))
+    self._first = first
     return self._kept[:number]
 
   def _start(self, first: int, depth: int) -> Iterator[Levels]:

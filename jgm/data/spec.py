@@ -8,7 +8,6 @@ import math
 from typing import NamedTuple
 
 import chex
-import einops
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -146,8 +145,3 @@ def bits_per_dim(log_prob: Array, spec: DataSpec, *, discrete: bool) -> Array:
     raise ValueError("continuous data have no bits per dimension: report nats")
   bins = 0.0 if discrete else math.log(spec.bin_width)
   return -(log_prob / spec.dimensions + bins) / math.log(2.0)
-
-
-def flatten(x: Numbers) -> Numbers:
-  """Examples as rows of numbers: [B, ...] -> [B, D]."""
-  return einops.rearrange(x, "b ... -> b (...)")
