@@ -69,8 +69,10 @@ def scatter_2d(samples: ArrayLike, real: ArrayLike | None = None) -> NDArray[np.
   for index, (caption, points) in enumerate(sets.items(), 1):
     axes = figure.add_subplot(1, len(sets), index)
     _style(axes, PRINT)
+    axes.grid(visible=False)
+    axes.locator_params(nbins=4)
     # Fewer points are drawn darker, so that any number of them can be read.
-    alpha = float(np.clip(300 / max(len(points), 1), 0.08, 0.7))
+    alpha = float(np.clip(1200 / max(len(points), 1), 0.15, 0.8))
     axes.scatter(*points.T, s=5, color=PRINT.accent, alpha=alpha, linewidths=0)
     axes.set(xlim=middle[0] + half * np.array([-1, 1]), aspect="equal")
     axes.set(ylim=middle[1] + half * np.array([-1, 1]))

@@ -1,0 +1,268 @@
+"""A run's report: one page of HTML with everything in it, for people to read."""
+
+import base64
+import html
+import importlib.resources
+import json
+import os
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from jgm.core.experiment import Evaluation
+from jgm.eval.pictures import png_bytes
+from jgm.eval.plots import Rows, curve_svg, metric_names, series
+from jgm.eval.results import Result, format_number, format_values, results
+
+
+def write_report(
+  workdir: str | os.PathLike[str],
+  *,
+  title: str,
+  command: str,
+  docstring: str,
+  config: Mapping[str, Any],
+  versions: Mapping[str, str],
+  rows: Rows,
+  evaluations: Sequence[Evaluation],
+  facts: Mapping[str, Any] | None = None,
+) -> epath.Path:
+  """Writes report.html: self-contained, without scripts and without the network.
+
+  Args:
+    workdir: the run folder, in which the page is written.
+    title: the name of the run, such as "ddpm" or "ddpm:cifar10".
+    command: the command line that made the run.
+    docstring: the experiment's; the page begins with the head of it.
+    config: the run's config, as nested dicts.
+    versions: package -> version.
+    rows: the rows of metrics.jsonl, for the curves.
+    evaluations: the last evaluation of each seed; one where there is one seed.
+    facts: what is worth knowing of the run: steps, time, device, git commit, ...
+
+  Returns:
+    The path of the page. It is replaced as a whole.
+  """
+  page = render(
+    title=title,
+    command=command,
+    docstring=docstring,
+    config=config,
+    versions=versions,
+    rows=rows,
+    evaluations=evaluations,
+    facts=facts,
+  )
+  path = epath.Path(workdir) / "report.html"
+  path.parent.mkdir(parents=True, exist_ok=True)
+  partial = path.parent / ".report.html.partial"
+  partial.write_text(page)
+  partial.replace(path)
+  return path
+
+
+def render(
+  *,
+  title: str,
+  command: str,
+  docstring: str,
+  config: Mapping[str, Any],
+  versions: Mapping[str, str],
+  rows: Rows,
+  evaluations: Sequence[Evaluation],
+  facts: Mapping[str, Any] | None = None,
+) -> str:
+  """The page that `write_report` writes, as a string: the same for the same run."""
+  template = importlib.resources.files("jgm.eval").joinpath("report.html")
+  heading, introduction = _introduction(docstring, title)
+  return string.Template(template.read_text(encoding="utf-8")).substitute(
+    title=_escape(f"{title} – jgm"),
+    kicker=_escape(title),
+    heading=heading,
+    introduction=introduction,
+    command=_escape(command),
+    warnings=_warnings(evaluations),
+    figures=_figures(evaluations),
+    numbers=_numbers(evaluations),
+    curves=_curves(rows, evaluations),
+    facts=_facts(facts or {}),
+    details=_details(docstring, config, versions),
+  )
+
+
+def _escape(text: object) -> str:
+  return html.escape(str(text), quote=True)
+
+
+def _prose(text: str) -> str:
+  """Escaped text whose addresses can be followed and whose `code` looks like code."""
+  text = _escape(" ".join(text.split()))
+  address = r"(https?://[\w\-./%#?=~:+]*[\w/])"
+  text = re.sub(address, r'<a href="\1" rel="noreferrer">\1</a>', text)
+  return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+
+
+def _introduction(docstring: str, title: str) -> tuple[str, str]:
+  """The heading and the first paragraphs, up to where the docstring turns technical."""
+  paragraphs = re.split(r"\n\s*\n", docstring.strip())
+  heading = _prose(paragraphs[0]).rstrip(".") or _escape(title)
+  prose = []
+  for paragraph in paragraphs[1:4]:
+    is_set_off = any(line.startswith((" ", "\t")) for line in paragraph.splitlines())
+    if is_set_off or "python -m" in paragraph:
+      break
+    prose.append(paragraph)
+  classes = [' class="lead"'] + [""] * len(prose)
+  pairs = zip(classes, prose, strict=False)
+  return heading, "\n".join(f"<p{c}>{_prose(p)}</p>" for c, p in pairs)
+
+
+def _warnings(evaluations: Sequence[Evaluation]) -> str:
+  warnings = dict.fromkeys(w for e in evaluations for w in e.warnings)
+  if not warnings:
+    return ""
+  items = "".join(f"<li>{_prose(warning)}</li>" for warning in warnings)
+  head = "<strong>Before you trust this run</strong>"
+  return f'<aside class="warnings" role="alert">{head}<ul>{items}</ul></aside>'
+
+
+def _figures(evaluations: Sequence[Evaluation]) -> str:
+  """All pictures of the first seed, and the first picture of each of the others."""
+  figures = []
+  for seed, evaluation in enumerate(evaluations):
+    images = list(evaluation.images.items())
+    for caption, picture in images[: None if seed == 0 else 1]:
+      words = caption if len(evaluations) == 1 else f"{caption} (seed {seed})"
+      figures.append(_figure(words, np.asarray(picture)))
+  return "\n".join(figures)
+
+
+def _figure(caption: str, picture: np.ndarray) -> str:
+  data = base64.b64encode(png_bytes(picture)).decode()
+  height, width = picture.shape[:2]
+  size = f'width="{width}" height="{height}"'
+  image = f'<img {size} alt="{_escape(caption)}" src="data:image/png;base64,{data}">'
+  words = f"<figcaption>{_prose(caption)}</figcaption>"
+  return f'<figure class="plate">{words}{image}</figure>'
+
+
+def _numbers(evaluations: Sequence[Evaluation]) -> str:
+  if not evaluations or not evaluations[0].scalars:
+    return ""
+  table = results([evaluation.scalars for evaluation in evaluations])
+  notes = list(dict.fromkeys(row.note for row in table if row.note))
+  body = "\n".join(_table_row(row, notes) for row in table)
+  seeds = len(evaluations)
+  spread = f" Values are mean ± standard deviation over {seeds} seeds." * (seeds > 1)
+  listed = "".join(f"<li>{_prose(note)}</li>" for note in notes)
+  return f"""<h2>The numbers</h2>
+<div class="scroll"><table>
+<thead><tr><th>quantity</th><th>value</th>
+<th>floor<small>real data</small></th><th>ceiling<small>knows nothing</small></th>
+<th>ceiling → floor</th><th class="words"></th></tr></thead>
+<tbody>
+{body}
+</tbody></table></div>
+<p class="fine">The floor is what real data score against real data, or the exact
+optimum: no honest model does better, but by chance. The ceiling is what a model scores
+that knows nothing. The dot stands where this run is between the two.{spread}</p>
+<ol class="fine">{listed}</ol>"""
+
+
+def _table_row(row: Result, notes: Sequence[str]) -> str:
+  mark = f"<sup>{notes.index(row.note) + 1}</sup>" if row.note else ""
+  gauge = ""
+  if row.place is not None:
+    share = f"{100 * row.place:.1f}%"
+    label = f"{share} of the way from the ceiling to the floor"
+    gauge = f'<span class="gauge" role="img" aria-label="{label}">'
+    gauge += f'<i style="left:{share}"></i></span>'
+  cells = [
+    ("", "", f"{_escape(row.name)} {mark}"),
+    ("value", "value", _escape(row.value)),
+    ("", "floor", _escape(row.floor)),
+    ("", "ceiling", _escape(row.ceiling)),
+    ("" if gauge else "empty", "ceiling → floor", gauge),
+    ("words", "", _escape(row.better)),
+  ]
+  return f"<tr>{''.join(_cell(*cell) for cell in cells)}</tr>"
+
+
+def _cell(name: str, label: str, content: str) -> str:
+  return f'<td class="{name}" data-label="{label}"><span>{content}</span></td>'
+
+
+def _curves(rows: Rows, evaluations: Sequence[Evaluation]) -> str:
+  """A panel for each metric; an evaluated number needs two points to make a curve."""
+  names = [name for name in metric_names(rows) if len(series(rows, name)[0]) > 1]
+  if not names:
+    return ""
+  floors = {}
+  for evaluation in evaluations[:1]:
+    floors = {f"eval/{name}": s.floor for name, s in evaluation.scalars.items()}
+  panels = "\n".join(_panel(rows, name, floors.get(name)) for name in names)
+  words = (
+    "Steps run to the right; a faint line is the raw values, the strong one their "
+  )
+  words += "running mean; a dashed line is the floor."
+  if any(series(rows, name)[1].shape[1] > 1 for name in names):
+    words += " The band reaches from the lowest to the highest seed."
+  return f"""<h2>While it trained</h2>
+<div class="panels">
+{panels}
+</div>
+<p class="fine">{words}</p>"""
+
+
+def _panel(rows: Rows, name: str, floor: float | None) -> str:
+  last = format_values(list(series(rows, name)[1][-1]))
+  label = _escape(name.removeprefix("eval/").replace("_", " "))
+  caption = f"<figcaption><span>{label}</span><b>{_escape(last)}</b></figcaption>"
+  drawing = curve_svg(rows, name, floor=floor)
+  drawing = drawing.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+  return f"<figure>{caption}{drawing}</figure>"
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+  if not facts:
+    return ""
+  items = "".join(
+    f"<div><dt>{_escape(name)}</dt><dd>{_escape(_plain(value))}</dd></div>"
+    for name, value in facts.items()
+    if value is not None
+  )
+  return f'<h2>The run</h2>\n<dl class="facts">{items}</dl>'
+
+
+def _plain(value: Any) -> str:
+  is_number = isinstance(value, int | float) and not isinstance(value, bool)
+  return format_number(value) if is_number else str(value)
+
+
+def _details(
+  docstring: str, config: Mapping[str, Any], versions: Mapping[str, str]
+) -> str:
+  texts = {
+    "The experiment in its own words": docstring.strip(),
+    "The config": "\n".join(_flat(config)),
+    "The versions": "\n".join(f"{k} {v}" for k, v in versions.items()),
+  }
+  return "\n".join(
+    f"<details><summary>{name}</summary><pre>{_escape(text)}</pre></details>"
+    for name, text in texts.items()
+    if text
+  )
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> list[str]:
+  lines = []
+  for name, value in config.items():
+    if isinstance(value, Mapping):
+      lines += _flat(value, f"{prefix}{name}.")
+    else:
+      lines.append(f"{prefix}{name} = {json.dumps(value, default=str)}")
+  return lines
