@@ -244,7 +244,10 @@ def _write_errors(directory: Any, step: int) -> Iterator[None]:
 
 
 def _short(error: BaseException) -> str:
-  return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+  said = " ".join(str(error).split()).partition(" [tensorstore_spec")[0]
+  text = f"{type(error).__name__}: {said}"
+  # What happened stands first, and why it did last.
+  return text if len(text) < 300 else f"{text[:130]} ... {text[-160:]}"
 
 
 def _newest_whole(
