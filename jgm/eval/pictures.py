@@ -2,6 +2,7 @@
 
 import functools
 import io
+import itertools
 import os
 from collections.abc import Sequence
 
@@ -223,9 +224,19 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
   )
 
 
+def _caption_size(width: int, words: Sequence[tuple[float, str]]) -> int:
+  # Large letters on a large sheet, which a page will show reduced; smaller ones where
+  # a word would run into the next.
+  rooms = [right - left for (left, _), (right, _) in itertools.pairwise(words)]
+  for size in range(int(np.clip(width / 36, 13, 40)), 7, -1):
+    lengths = [_font(size).getlength(text + " ") for _, text in words]
+    if all(length <= room for length, room in zip(lengths, rooms, strict=False)):
+      return size
+  return 7
+
+
 def _write_above(sheet: Picture, words: Sequence[tuple[float, str]]) -> Picture:
-  # Large letters on a large sheet, which a page will show reduced.
-  size = int(np.clip(sheet.shape[1] / 50, 13, 30))
+  size = _caption_size(sheet.shape[1], words)
   font = _font(size)
   head = 2 * size
   # As wide as the words need: a caption is never cut off.

@@ -84,7 +84,7 @@ def render(
     kicker=_escape(title),
     heading=heading,
     introduction=introduction,
-    command=_escape(command),
+    command=_command(command),
     warnings=_warnings(evaluations),
     figures=_figures(evaluations),
     numbers=_numbers(evaluations),
@@ -119,6 +119,11 @@ def _introduction(docstring: str, title: str) -> tuple[str, str]:
   classes = [' class="lead"'] + [""] * len(prose)
   pairs = zip(classes, prose, strict=False)
   return heading, "\n".join(f"<p{c}>{_prose(p)}</p>" for c, p in pairs)
+
+
+def _command(command: str) -> str:
+  # Where the line is too long for a phone it breaks between words, not after "--".
+  return " ".join(f"<span>{_escape(word)}</span>" for word in command.split(" "))
 
 
 def _warnings(evaluations: Sequence[Evaluation]) -> str:
@@ -163,13 +168,14 @@ def _numbers(evaluations: Sequence[Evaluation]) -> str:
 <div class="scroll"><table>
 <thead><tr><th>quantity</th><th>value</th>
 <th>floor<small>real data</small></th><th>ceiling<small>knows nothing</small></th>
-<th>ceiling → floor</th><th class="words"></th></tr></thead>
+<th class="wide">ceiling → floor</th></tr></thead>
 <tbody>
 {body}
 </tbody></table></div>
 <p class="fine">The floor is what real data score against real data, or the exact
 optimum: no honest model does better, but by chance. The ceiling is what a model scores
-that knows nothing. The dot stands where this run is between the two.{spread}</p>
+that knows nothing. <span class="wide">The dot stands where this run is between the
+two.</span>{spread}</p>
 <ol class="fine">{listed}</ol>"""
 
 
@@ -181,19 +187,14 @@ def _table_row(row: Result, notes: Sequence[str]) -> str:
     label = f"{share} of the way from the ceiling to the floor"
     gauge = f'<span class="gauge" role="img" aria-label="{label}">'
     gauge += f'<i style="left:{share}"></i></span>'
-  cells = [
-    ("", "", f"{_escape(row.name)} {mark}"),
-    ("value", "value", _escape(row.value)),
-    ("", "floor", _escape(row.floor)),
-    ("", "ceiling", _escape(row.ceiling)),
-    ("" if gauge else "empty", "ceiling → floor", gauge),
-    ("words", "", _escape(row.better)),
-  ]
-  return f"<tr>{''.join(_cell(*cell) for cell in cells)}</tr>"
+  name = f"{_escape(row.name)}{mark}<small>{_escape(row.better)}</small>"
+  numbers = "".join(f"<td>{_number(x)}</td>" for x in (row.floor, row.ceiling))
+  value = f'<td class="value">{_number(row.value)}</td>'
+  return f'<tr><td>{name}</td>{value}{numbers}<td class="wide">{gauge}</td></tr>'
 
 
-def _cell(name: str, label: str, content: str) -> str:
-  return f'<td class="{name}" data-label="{label}"><span>{content}</span></td>'
+def _number(text: str) -> str:
+  return _escape(re.sub(r"(?<![\w])-", "−", text))
 
 
 def _curves(rows: Rows, evaluations: Sequence[Evaluation]) -> str:
@@ -221,7 +222,7 @@ def _curves(rows: Rows, evaluations: Sequence[Evaluation]) -> str:
 def _panel(rows: Rows, name: str, floor: float | None) -> str:
   last = format_values(list(series(rows, name)[1][-1]))
   label = _escape(name.removeprefix("eval/").replace("_", " "))
-  caption = f"<figcaption><span>{label}</span><b>{_escape(last)}</b></figcaption>"
+  caption = f"<figcaption><span>{label}</span><b>{_number(last)}</b></figcaption>"
   drawing = curve_svg(rows, name, floor=floor)
   drawing = drawing.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
   return f"<figure>{caption}{drawing}</figure>"
