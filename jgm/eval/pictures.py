@@ -241,7 +241,7 @@ def _write_above(sheet: Picture, words: Sequence[tuple[float, str]]) -> Picture:
   head = 2 * size
   # As wide as the words need: a caption is never cut off.
   right = max(x + font.getlength(text) for x, text in words)
-  width = max(sheet.shape[1], int(np.ceil(right)))
+  width = max(sheet.shape[1], int(np.ceil(right)) + 2)
   page = Image.new("RGB", (width, sheet.shape[0] + head), (PAPER,) * 3)
   page.paste(Image.fromarray(sheet), (0, head))
   for x, text in words:
