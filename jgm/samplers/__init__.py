@@ -1,0 +1,1 @@
+"""Samplers: pure functions of a denoiser, a score or logits, and a key."""
