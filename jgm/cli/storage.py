@@ -1,7 +1,6 @@
 """The one place where a run's text and event files are written: local or gs://."""
 
 import os
-import tempfile
 import time
 
 from etils import epath
@@ -63,17 +62,14 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
   if not is_local(target):
     target.write_bytes(content)  # an object appears only once it is complete
     return
-  folder = os.fspath(target.parent)
-  with tempfile.NamedTemporaryFile(
-    dir=folder, prefix=".partial-", delete=False
-  ) as file:
-    # mkstemp makes files private; a run folder is to be read by whoever may read it.
-    os.chmod(file.name, 0o644)
+  # A name of its own for each file: what a kill leaves is overwritten the next time.
+  partial = target.parent / f".{target.name}.partial"
+  with open(partial, "wb") as file:
     file.write(content)
     file.flush()
     os.fsync(file.fileno())
-  os.replace(file.name, target)
-  descriptor = os.open(folder, os.O_RDONLY)
+  os.replace(partial, target)
+  descriptor = os.open(target.parent, os.O_RDONLY)
   try:
     os.fsync(descriptor)  # else the rename itself may be lost with the power
   finally:
