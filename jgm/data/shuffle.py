@@ -38,7 +38,8 @@ def batch_indices(
   holds all examples once, then once more in another order, and so on.
 
   Args:
-    step: int32 [], traced or not, or an int: then all is computed on the host.
+    step: int32 [], traced or not, or an int: then all is computed on the host. Or [R],
+      a step for each row.
     rows: [R] uint32, which of the rows 0 .. batch_size - 1 to compute; `batch_rows`
       for all of them. No row depends on which others are asked for.
     batch_size: the global batch size, B.
