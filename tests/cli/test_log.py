@@ -144,6 +144,8 @@ def test_a_run_that_was_cut_and_goes_on_equals_one_that_was_not(tmp_path):
   with MetricsLog(tmp_path / "cut") as log:
     kept = log.cut(6)
     assert [row["step"] for row in kept] == [1, 2, 3, 4, 4, 5, 6]
+    (left,) = (tmp_path / "cut" / "samples").iterdir()
+    assert left.name == "samples-so-far-00000004.png"
     measure(log, range(7, 13))
   whole, cut = tmp_path / "whole", tmp_path / "cut"
   rows = [read_rows(folder / "metrics.jsonl") for folder in (whole, cut)]
@@ -153,6 +155,16 @@ def test_a_run_that_was_cut_and_goes_on_equals_one_that_was_not(tmp_path):
   assert [s for s, _ in curve(cut, "loss")] == list(range(1, 13))  # never folds back
   names = [sorted(p.name for p in (f / "samples").iterdir()) for f in (whole, cut)]
   assert names[0] == names[1] == [f"samples-so-far-{s:08d}.png" for s in (4, 8, 12)]
+
+
+def test_a_log_can_be_cut_while_it_is_open(tmp_path):
+  with MetricsLog(tmp_path) as log:
+    log.write(1, {"x": 1})
+    log.write(9, {"x": 9})
+    log.cut(1)
+    log.write(2, {"x": 2})
+    assert [row["step"] for row in log.rows()] == [1, 2]
+  assert curve(tmp_path, "x") == [(1, 1), (2, 2)]
 
 
 def test_events_hold_pictures_and_seeds_and_the_time_of_the_rows(tmp_path):

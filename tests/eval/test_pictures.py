@@ -116,7 +116,7 @@ def test_long_captions_neither_overlap_nor_are_cut(digits):
   sheet = trajectory_strip(frames, captions=words)
   caption = sheet[:-96]
   assert (caption[:, -1] > 250).all()  # the last letter ends before the edge
-  assert (caption[:, 290:300] > 250).all()  # the first word leaves room for the last
+  assert (caption[:, 100:300] > 250).all()  # the first keeps to its own column
   assert (caption[:, 300:] < 200).any()
 
 
