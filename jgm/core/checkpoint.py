@@ -96,8 +96,7 @@ def save(
     clean_up(directory)
     new = storage.next_folder(directory, step)
     storage.write(new.path, {k: v for k, v in arrays.items() if v.size}, sealed)
-    if jax.process_index() == 0:
-      _remove_unwanted(directory, new, max_to_keep, protect)
+    _on_first_process(lambda: _remove_unwanted(directory, new, max_to_keep, protect))
 
 
 def restore(
@@ -193,8 +192,7 @@ def clean_up(directory: Any) -> None:
   Args:
     directory: the folder of the run's checkpoints; it may be missing.
   """
-  if jax.process_index() == 0:
-    storage.remove_leftovers(directory)
+  _on_first_process(lambda: storage.remove_leftovers(directory))
 
 
 def _stored(name: str, leaf: Any) -> Any:
@@ -219,6 +217,16 @@ def _summed(values: Sequence[int]) -> list[int]:
     return list(values)
   gathered = multihost_utils.process_allgather(np.array(values, np.uint32))
   return (np.asarray(gathered, np.uint64).sum(0) % 2**32).tolist()
+
+
+def _on_first_process(act: Callable[[], None]) -> None:
+  # The others wait, so that all find the same folders afterwards.
+  try:
+    if jax.process_index() == 0:
+      act()
+  finally:
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices("jgm.core.checkpoint")
 
 
 def _remove_unwanted(

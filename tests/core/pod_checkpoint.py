@@ -8,9 +8,10 @@ import sys
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jgm.core import checkpoint
+from jgm.core import checkpoint, storage
 
 directory, port, process = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 jax.config.update("jax_num_cpu_devices", 2)
@@ -37,19 +38,35 @@ for step in (1, 2, 2):
   checkpoint.save(directory, state, step=step, metadata={"step": step})
 assert checkpoint.steps(directory) == [1, 2]
 
+
+def goes_back(reason):
+  said: list[str] = []
+  restored = checkpoint.restore(directory, like, warn=said.append)
+  assert restored.step == 1 and restored.metadata == {"step": 1}
+  assert len(said) == (process == 0) and all(reason in line for line in said), said
+  for name, array in restored.state.items():
+    assert array.sharding == state[name].sharding
+    for shard in array.addressable_shards:
+      np.testing.assert_array_equal(shard.data, host[name][shard.index])
+
+
+def refuse_the_newest(path, wanted):
+  if path.name == "00000002_1":
+    raise OSError("this process cannot read it")
+  return read_arrays(path, wanted)
+
+
+read_arrays = storage.read_arrays
+if process == 1:
+  storage.read_arrays = refuse_the_newest
+goes_back("another process cannot read it")
+storage.read_arrays = read_arrays
+
 if process == 0:
   for path in (directory / "00000002_1" / "arrays").rglob("d/*"):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-jax.experimental.multihost_utils.sync_global_devices("damaged")
-
-said: list[str] = []
-restored = checkpoint.restore(directory, like, warn=said.append)
-assert restored.step == 1 and restored.metadata == {"step": 1}
-assert len(said) == (process == 0), said
-for name, array in restored.state.items():
-  assert array.sharding == state[name].sharding
-  for shard in array.addressable_shards:
-    np.testing.assert_array_equal(shard.data, host[name][shard.index])
-print("restored", restored.step)
+multihost_utils.sync_global_devices("damaged")
+goes_back("is damaged")
+print("went back twice")

@@ -1,5 +1,6 @@
 """Checkpoints: what is saved comes back bit for bit, or an error says why not."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -418,18 +419,27 @@ def test_a_step_saved_again_replaces_itself(two):
 # --- saves that do not end -----------------------------------------------------------
 
 
-def run(script, *args):
+def run(script, *commands):
+  """Runs the script beside this file once per command, together; what each printed."""
   env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
-  command = [sys.executable, str(HERE / script), *map(str, args)]
-  return subprocess.Popen(
-    command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-  )
-
-
-def finish(process):
-  out, err = process.communicate(timeout=120)
-  assert process.returncode == 0, err
-  return out
+  with contextlib.ExitStack() as stack:
+    processes = []
+    for command in commands:
+      process = subprocess.Popen(
+        [sys.executable, str(HERE / script), *map(str, command)],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+      )
+      stack.enter_context(process)
+      stack.callback(process.kill)
+      processes.append(process)
+    outputs = [process.communicate(timeout=60) for process in processes]
+  for process, (_, err) in zip(processes, outputs, strict=True):
+    assert process.returncode == 0, err
+    assert "absl" not in err and "Exception" not in err, err
+  return [out for out, _ in outputs]
 
 
 def test_a_save_killed_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
@@ -440,21 +450,22 @@ def test_a_save_killed_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
     a = generator.normal(size=(50, 40)).astype(np.float32)
     return {"a": a, "b": np.int32(step)}
 
-  finish(run("killed_save.py", tmp_path, 12))
+  run("killed_save.py", (tmp_path, 12))
   like = {
     name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
     for name, leaf in written(0).items()
   }
   found, leftovers = [], 0
-  for folder in tmp_path.glob("killed_*"):
+  for number, folder in enumerate(sorted(tmp_path.glob("killed_*"))):
     leftovers += len(list(folder.iterdir())) > 1
     said = []
     restored = checkpoint.restore(folder, like, warn=said.append)
     assert said == [], "what is half-written must not pass for a checkpoint"
     assert same(restored.state, written(restored.step))
     found.append(restored.step)
-    checkpoint.clean_up(folder)
-    assert [path.name for path in folder.iterdir()] == [f"{restored.step:08d}"]
+    if number % 2:
+      checkpoint.clean_up(folder)
+      assert [path.name for path in folder.iterdir()] == [f"{restored.step:08d}"]
     checkpoint.save(folder, written(3), step=3, max_to_keep=1)
     assert [path.name for path in folder.iterdir()] == ["00000003"]
   assert set(found) == {1, 2} and leftovers >= 8
@@ -485,8 +496,9 @@ def test_two_processes_save_and_restore_together(tmp_path):
   with socket.socket() as free:
     free.bind(("localhost", 0))
     port = free.getsockname()[1]
-  pair = [run("pod_checkpoint.py", tmp_path, port, process) for process in (0, 1)]
-  assert [finish(process).split()[-2:] for process in pair] == [["restored", "1"]] * 2
+  commands = [(tmp_path, port, process) for process in (0, 1)]
+  outputs = run("pod_checkpoint.py", *commands)
+  assert [out.splitlines()[-1] for out in outputs] == ["went back twice"] * 2
   # What two processes wrote, one reads.
   like = {
     "sharded": jax.ShapeDtypeStruct((8, 500), jnp.float32),
