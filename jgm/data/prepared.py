@@ -44,7 +44,7 @@ def parse_name(name: str) -> Name:
   Raises:
     DatasetError: if it is not of the form `name[/config][:version]`.
   """
-  match = re.fullmatch(r"(\w+)(?:/([\w.-]+))?(?::([\d.]+))?", name)
+  match = re.fullmatch(r"([\w-]+)(?:/([\w.-]+))?(?::([\d.]+))?", name)
   if not match:
     raise DatasetError(f"bad dataset name {name!r}: it is name[/config][:version]")
   return Name(*(part or "" for part in match.groups()))
@@ -102,9 +102,11 @@ def _not_found(name: Name, data_dir: str, folder: pathlib.Path) -> str:
       f"prepared in {data_dir}: {', '.join(sorted(prepared)) or 'none'}"
     )
   return (
-    f"dataset {str(name)!r} is not prepared in {data_dir}. Where there is a network, "
-    f"prepare it with\n  pip install 'jgm[tfds]'\n  python -m jgm.data.prepare {name} "
-    f"--data_dir={data_dir}\n(or name the folder that holds it as config.data.data_dir)"
+    f"dataset {str(name)!r} is not prepared in {data_dir}"
+    + (" (if there is such a bucket)" if is_remote(data_dir) else "")
+    + ". Where there is a network, prepare it with\n  pip install 'jgm[tfds]'\n"
+    f"  python -m jgm.data.prepare {name} --data_dir={data_dir}\n"
+    "(or name the folder that holds it as config.data.data_dir)"
   )
 
 

@@ -105,8 +105,10 @@ class Window:
     if self._first >= 0 and first in known:
       self._kept = self._kept[first - self._first :]
     else:
-      self._kept = []
-      self._coming = self._start(first, 2 * number)
+      # The first step is read here and not by a thread: it opens the files, once, and
+      # what is wrong with them is said as it is.
+      self._kept = [self._read_step(first)]
+      self._coming = self._start(first + 1, 2 * number)
     self._first = -1  # should a read fail, the next call begins afresh
     while len(self._kept) < number:
       self._kept.append(next(self._coming))

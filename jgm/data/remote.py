@@ -44,6 +44,8 @@ def mirror(url: str, *, prefix: str = "", suffix: str = "") -> pathlib.Path:
   try:
     store = _open(url.rstrip("/") + "/")
     names = [key.decode() for key in store.list().result(TIMEOUT_SECONDS)]
+    if not names:  # so it says of a closed bucket too; a read says which it is
+      store.read("dataset_info.json").result(TIMEOUT_SECONDS)
     names = [n for n in names if n.startswith(prefix) and n.endswith(suffix)]
     wanted = [n for n in names if not (folder / n).exists()]
     with concurrent.futures.ThreadPoolExecutor(8) as threads:

@@ -80,6 +80,7 @@ def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Data
   """
   draw, num_classes, extent = _toy(name, arrangement)
   nothing: dict = {}
+  draw_split = jax.jit(lambda key: draw(key, SPLIT_SIZE))
 
   def batch(arrays: PyTree, step: Array) -> Batch:
     del arrays
@@ -91,7 +92,7 @@ def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Data
   def split(which: str) -> Batch:
     check_split(which)
     key = jax.random.key(("train", "test").index(which), impl="threefry2x32")
-    x, label = jax.jit(draw, static_argnums=1)(key, SPLIT_SIZE)
+    x, label = draw_split(key)
     return {"x": np.asarray(x), "label": np.asarray(label)}  # type: ignore[dict-item]
 
   return Dataset(

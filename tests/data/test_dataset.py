@@ -51,20 +51,26 @@ def test_the_contract(name):
   with pytest.raises(ValueError, match="unknown split"):
     data.split("validation")
 
-  # another seed, another order; the splits are the same
-  other = make(name, seed=1)
-  assert not equal(run(other, jax.jit(other.batch), 3)[0], first)
-  assert equal(other.split("test"), data.split("test"))
 
-  # sharded over eight devices: the same numbers
+@pytest.mark.parametrize("name", ["digits", "photos", "checkerboard"])
+def test_another_seed_gives_another_order_of_the_same_data(name):
+  data, other = make(name), make(name, seed=1)
+  batches = [run(each, jax.jit(each.batch), 3)[0] for each in (data, other)]
+  assert not equal(*batches)
+  assert equal(data.split("test"), other.split("test"))
+
+
+@pytest.mark.parametrize("name", ["digits", "photos", "moons"])
+def test_batches_do_not_depend_on_the_number_of_devices(name):
+  data = make(name)
   mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
   over_data = NamedSharding(mesh, PartitionSpec("data"))
-  replicated = NamedSharding(mesh, PartitionSpec())
-  sharded = jax.jit(data.batch, out_shardings=over_data)
-  placed = jax.device_put(arrays, replicated)
-  eight = jax.device_get(sharded(placed, jax.device_put(jnp.int32(3), replicated)))
-  for key in first:
-    np.testing.assert_allclose(eight[key], first[key], rtol=1e-6, atol=1e-6)
+  everywhere = NamedSharding(mesh, PartitionSpec())
+  arrays, step = jax.device_put((data.arrays(0, 1), np.int32(3)), everywhere)
+  eight = jax.device_get(jax.jit(data.batch, out_shardings=over_data)(arrays, step))
+  one = run(data, jax.jit(data.batch), 3)[0]
+  for key in one:
+    np.testing.assert_allclose(eight[key], one[key], rtol=1e-6, atol=1e-6)
 
 
 def test_points_in_the_plane_lie_about_where_the_spec_says():

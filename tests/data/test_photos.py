@@ -82,11 +82,11 @@ def is_in(photo, crop):
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_a_batch_is_crops_of_the_labelled_photographs(photos, flip):
-  data = make_dataset("photos", batch_size=32, seed=0, flip=flip)
+  data = make_dataset("photos", batch_size=16, seed=0, flip=flip)
   batch = jax.jit(data.batch)(data.arrays(0, 1), jnp.int32(7))
   image = to_levels(np.asarray(batch["image"]), SPEC)
   straight = 0
   for crop, label in zip(image, np.asarray(batch["label"]), strict=True):
     straight += is_in(photos[label], crop)
     assert is_in(photos[label], crop) or is_in(photos[label], crop[:, ::-1])
-  assert 6 <= straight <= 26 if flip else straight == 32
+  assert 2 <= straight <= 14 if flip else straight == 16

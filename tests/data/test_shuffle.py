@@ -27,9 +27,7 @@ def orders(epochs, n):
   return indices.reshape(epochs, n)
 
 
-@pytest.mark.parametrize(
-  "n", [1, 2, 3, 4, 5, 7, 16, 17, 97, 500, 1297, 65_537, 300_000]
-)
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 16, 17, 97, 1297, 65_537, 300_000])
 def test_an_epoch_holds_each_example_once(n):
   for epoch in (0, 1, 12_345):
     np.testing.assert_array_equal(np.sort(order(epoch, n)), np.arange(n))
