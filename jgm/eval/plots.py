@@ -73,7 +73,9 @@ def scatter_2d(samples: ArrayLike, real: ArrayLike | None = None) -> NDArray[np.
     axes.locator_params(nbins=4)
     # Fewer points are drawn darker, so that any number of them can be read.
     alpha = float(np.clip(1200 / max(len(points), 1), 0.15, 0.8))
-    axes.scatter(*points.T, s=5, color=PRINT.accent, alpha=alpha, linewidths=0)
+    axes.scatter(
+      points[:, 0], points[:, 1], s=5, color=PRINT.accent, alpha=alpha, linewidths=0
+    )
     axes.set(xlim=middle[0] + half * np.array([-1, 1]), aspect="equal")
     axes.set(ylim=middle[1] + half * np.array([-1, 1]))
     outside = int((~(np.abs(points - middle) <= half).all(axis=1)).sum())

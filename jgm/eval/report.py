@@ -3,10 +3,12 @@
 import base64
 import html
 import importlib.resources
+import inspect
 import json
 import os
 import re
 import string
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -107,18 +109,20 @@ def _prose(text: str) -> str:
 
 
 def _introduction(docstring: str, title: str) -> tuple[str, str]:
-  """The heading and the first paragraphs, up to where the docstring turns technical."""
-  paragraphs = re.split(r"\n\s*\n", docstring.strip())
+  """The heading, and the paragraphs and equations that come before the command."""
+  paragraphs = re.split(r"\n[ \t]*\n", inspect.cleandoc(docstring))
   heading = _prose(paragraphs[0]).rstrip(".") or _escape(title)
-  prose = []
-  for paragraph in paragraphs[1:4]:
-    is_set_off = any(line.startswith((" ", "\t")) for line in paragraph.splitlines())
-    if is_set_off or "python -m" in paragraph:
+  blocks = []
+  for paragraph in paragraphs[1:5]:
+    if "python -m" in paragraph:
       break
-    prose.append(paragraph)
-  classes = [' class="lead"'] + [""] * len(prose)
-  pairs = zip(classes, prose, strict=False)
-  return heading, "\n".join(f"<p{c}>{_prose(p)}</p>" for c, p in pairs)
+    if paragraph.startswith(" "):
+      equations = _escape(textwrap.dedent(paragraph))
+      blocks.append(f'<pre class="equations">{equations}</pre>')
+    else:
+      lead = "" if blocks else ' class="lead"'
+      blocks.append(f"<p{lead}>{_prose(paragraph)}</p>")
+  return heading, "\n".join(blocks)
 
 
 def _command(command: str) -> str:
