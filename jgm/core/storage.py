@@ -83,12 +83,13 @@ def write(path: Any, arrays: Mapping[str, Any], manifest: Mapping[str, Any]) -> 
   items: dict[str, Any] = {"manifest": ocp.args.JsonSave(manifest)}
   if arrays:
     items["arrays"] = ocp.args.PyTreeSave(dict(arrays))
-  handler = ocp.CompositeCheckpointHandler(
-    arrays=ocp.PyTreeCheckpointHandler(),
-    manifest=ocp.JsonCheckpointHandler(filename="manifest.json"),
-  )
-  with _orbax(), ocp.Checkpointer(handler, atomicity_options=options) as checkpointer:
-    checkpointer.save(path, args=ocp.args.Composite(**items))
+  with _orbax():
+    handler = ocp.CompositeCheckpointHandler(
+      arrays=ocp.PyTreeCheckpointHandler(),
+      manifest=ocp.JsonCheckpointHandler(filename="manifest.json"),
+    )
+    with ocp.Checkpointer(handler, atomicity_options=options) as checkpointer:
+      checkpointer.save(path, args=ocp.args.Composite(**items))
 
 
 def read_manifest(path: Any) -> str:

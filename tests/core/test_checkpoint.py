@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import pathlib
 import resource
@@ -175,6 +176,14 @@ def test_the_file_format_is_plain_arrays_by_name(tmp_path, key):
   assert plain["params/down_0/kernel"].shape == (2, 3)
   assert plain["opt_state/1/0/mu/down_0/kernel"].shape == (2, 3)
   assert plain["key"].tolist() == [0, 0]
+
+
+def test_orbax_says_nothing_however_much_is_logged(tmp_path, caplog):
+  with caplog.at_level(logging.INFO, logger="absl"):
+    checkpoint.save(tmp_path, small(1), step=1)
+    assert same(checkpoint.restore(tmp_path, LIKE).state, small(1))
+    assert caplog.records == []
+    assert logging.getLogger("absl").level == logging.INFO
 
 
 def test_one_field_is_read_alone(tmp_path, key):
@@ -435,7 +444,7 @@ def run(script, *commands):
       stack.enter_context(process)
       stack.callback(process.kill)
       processes.append(process)
-    outputs = [process.communicate(timeout=60) for process in processes]
+    outputs = [process.communicate(timeout=120) for process in processes]
   for process, (_, err) in zip(processes, outputs, strict=True):
     assert process.returncode == 0, err
     assert "absl" not in err and "Exception" not in err, err
