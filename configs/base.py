@@ -49,6 +49,7 @@ def base_config() -> ConfigDict:
     "every_steps": 0,  # 0: at the end only
     "num_samples": 500,
     "seed": 0,
+    "judge_steps": placeholder(int),  # training steps of the evaluation's own nets
     "inception": placeholder(str),  # weights for the Frechet Inception distance
   }
   config.stop = {  # early stopping, from the logged numbers

@@ -1,7 +1,7 @@
 """DDPM: the default trains on digits in minutes on two CPU cores.
 
-    python -m experiments.ddpm --config=configs/ddpm.py
-    python -m experiments.ddpm --config=configs/ddpm.py:cifar10 --workdir=...
+python -m experiments.ddpm --config=configs/ddpm.py
+python -m experiments.ddpm --config=configs/ddpm.py:cifar10 --workdir=...
 """
 
 from ml_collections import ConfigDict
@@ -17,9 +17,10 @@ def get_config(preset: str = "") -> ConfigDict:
   config.loss = "squared_error"  # the name of a function in jgm/losses/diffusion.py
   config.prediction = "eps"  # what the network predicts: "eps", "x_0" or "v"
   config.class_conditional = False
-  config.noise = {"schedule": "linear", "num_steps": 1000}
+  config.schedule = "linear"  # or "cosine"
+  config.num_timesteps = 1000  # T
   config.model = {
-    "channels": 48,
+    "channels": 32,
     "channel_multipliers": (1, 2),
     "num_blocks": 1,
     "attention_resolutions": (4,),
@@ -27,7 +28,14 @@ def get_config(preset: str = "") -> ConfigDict:
     "dropout": 0.0,
     "remat": False,
   }
-  config.sample = {"sampler": "ddim", "num_steps": 50, "eta": 1.0}
+  config.sample = {
+    "sampler": "ancestral",  # or "ddim"
+    "num_steps": 100,
+    "variance": "large",  # of ancestral sampling; or "small"
+    "eta": 0.0,  # of DDIM
+    "chunk_size": 250,
+  }
+  config.eval.bound_samples = 50  # terms of the variational bound, drawn per example
   return with_preset(
     config,
     preset,
@@ -41,12 +49,14 @@ def smoke(config: ConfigDict) -> None:
   config.data.batch_size = 16
   config.model.channels = 8
   config.model.attention_resolutions = ()
-  config.noise.num_steps = 20
+  config.num_timesteps = 20
   config.sample.num_steps = 4
   config.parallel.steps_per_call = 4
   config.log.every_steps = 4
   config.checkpoint.every_steps = 4
   config.eval.num_samples = 32
+  config.eval.judge_steps = 20
+  config.eval.bound_samples = 4
 
 
 def photos(config: ConfigDict) -> None:
@@ -69,7 +79,6 @@ def mnist(config: ConfigDict) -> None:
   config.model.num_blocks = 2
   config.model.attention_resolutions = (14,)
   config.model.dropout = 0.1
-  config.sample.sampler = "ancestral"
   config.sample.num_steps = 1000
   config.parallel.steps_per_call = 100
   config.log.every_steps = 100
@@ -95,7 +104,6 @@ def cifar10(config: ConfigDict) -> None:
   config.model.num_blocks = 2
   config.model.attention_resolutions = (16,)
   config.model.dropout = 0.1
-  config.sample.sampler = "ancestral"
   config.sample.num_steps = 1000
   config.parallel.steps_per_call = 100
   config.log.every_steps = 100

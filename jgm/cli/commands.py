@@ -41,7 +41,7 @@ def configure_jax() -> None:
   """Compiled programs are kept, so that a second run starts within seconds."""
   jax.config.update("jax_compilation_cache_dir", str(cache_dir("xla")))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-  jax.config.update("jax_threefry_partitionable", True)  # draws do not depend on devices
+  jax.config.update("jax_threefry_partitionable", True)  # or draws vary with devices
 
 
 def existing_run(

@@ -84,9 +84,7 @@ def _define(experiment: str) -> flags.FlagValues:
   flags.DEFINE_string("workdir", None, "The run folder (runs/NAME[-PRESET]).", **here)
   flags.DEFINE_enum("mode", "train", MODES, "What to do.", **here)
   flags.DEFINE_integer("seed", 0, "Sampling: the seed.", **here)
-  flags.DEFINE_integer(
-    "num_samples", 64, "Sampling: how many.", lower_bound=1, **here
-  )
+  flags.DEFINE_integer("num_samples", 64, "Sampling: how many.", lower_bound=1, **here)
   flags.DEFINE_string("sampler", None, "Sampling: which sampler.", **here)
   flags.DEFINE_integer("steps", None, "Sampling: steps.", lower_bound=1, **here)
   flags.DEFINE_integer("class_label", None, "Sampling: the class.", **here)

@@ -124,7 +124,8 @@ def logged_scalars(evaluations: list[Evaluation]) -> dict[str, Any]:
   """The evaluations as a row of the log: "eval/NAME" -> a value, or one per seed."""
   names = evaluations[0].scalars
   values = {
-    f"eval/{name}": [float(e.scalars[name].value) for e in evaluations] for name in names
+    f"eval/{name}": [float(each.scalars[name].value) for each in evaluations]
+    for name in names
   }
   if len(evaluations) > 1:
     return values

@@ -35,7 +35,9 @@ def standing(
   """
   if mode not in ("min", "max"):
     raise UserError(f'config.stop.mode is "min" or "max", not {mode!r}')
-  history = [(row["step"], float(np.mean(row[metric]))) for row in rows if metric in row]
+  history = [
+    (row["step"], float(np.mean(row[metric]))) for row in rows if metric in row
+  ]
   if not history:
     return None
   values = [value if mode == "min" else -value for _, value in history]

@@ -7,7 +7,7 @@ import numpy as np
 from jgm.cli.console import Progress, print_message, print_results
 from jgm.cli.errors import UserError
 from jgm.cli.log import MetricsLog
-from jgm.cli.results import publish
+from jgm.cli.publish import publish
 from jgm.cli.run import Run, evaluate, logged_scalars
 from jgm.cli.signals import catch_signals
 from jgm.cli.stopping import standing
@@ -106,9 +106,9 @@ class _Session:
     )
 
   def _saves_at(self, step: int) -> bool:
-    is_best_known_here = self._evaluates_at(step) and self.config.stop.metric is not None
+    may_be_best = self.config.stop.metric is not None and self._evaluates_at(step)
     is_due = step % self.config.checkpoint.every_steps == 0
-    return is_due or is_best_known_here or step == self.config.total_steps
+    return is_due or may_be_best or step == self.config.total_steps
 
   def _evaluates_at(self, step: int) -> bool:
     every = self.config.eval.every_steps
@@ -129,11 +129,13 @@ class _Session:
       self.window.clear()
     self.progress.update(chunk.step, row)
     if row is not None:
-      speed = self.progress.steps_per_second
-      self.log.write(chunk.step, row | ({"time/steps_per_second": speed} if speed else {}))
+      if speed := self.progress.steps_per_second:
+        row["time/steps_per_second"] = speed
+      self.log.write(chunk.step, row)
 
   def _save(self, state: PyTree, step: int) -> None:
     best = self._standing()
+    self.log.flush()
     with self.progress.doing("saving"):
       checkpoint.save(
         str(self.run.folder.checkpoints),
@@ -164,8 +166,8 @@ class _Session:
     if best is None or not best.is_over:
       return False
     self.progress.message(
-      f"no better {self.config.stop.metric} in {self.config.stop.patience} evaluations: "
-      f"stopped; the best, {best.best_value:.4g}, was at step {best.best_step}"
+      f"stopped: no better {self.config.stop.metric} in {self.config.stop.patience} "
+      f"evaluations; the best, {best.best_value:.4g}, was at step {best.best_step}"
     )
     return True
 

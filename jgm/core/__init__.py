@@ -1,5 +1,6 @@
 """The contract: one training state, one type of step, and what carries them."""
 
+from jgm.core.choice import choose
 from jgm.core.collectives import pmean, shared_key
 from jgm.core.experiment import (
   Aux,
@@ -28,6 +29,7 @@ __all__ = [
   "Scalar",
   "Step",
   "TrainState",
+  "choose",
   "gradient_step",
   "make_optimizer",
   "make_program",

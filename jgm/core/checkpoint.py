@@ -1,12 +1,13 @@
 """Checkpoints: written whole or not at all, and checked bit by bit before use.
 
 Every function here is called by all processes of a pod alike. `jgm.core.storage` says
-where a checkpoint lies, `jgm.core.manifest` what it says of itself.
+where a checkpoint lies, `jgm.core.manifest` what it says of itself, `jgm.core.reading`
+whether that is true.
 """
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -14,12 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jgm.core import manifest, storage
+from jgm.core import manifest, reading, storage
 from jgm.core.manifest import (
   CheckpointDamaged,
   CheckpointError,
   CheckpointMismatch,
-  Entry,
 )
 from jgm.core.state import PyTree
 
@@ -45,10 +45,6 @@ class Restored(NamedTuple):
   state: PyTree
   step: int
   metadata: dict[str, Any]
-
-
-class _Damage(Exception):
-  pass
 
 
 def save(
@@ -86,14 +82,14 @@ def save(
   arrays = {name: _stored(name, leaf) for name, leaf in leaves.items()}
   if jax.process_count() == 1:
     arrays = jax.device_get(arrays)  # orbax writes numpy arrays twice as fast
-  sums = _checksums(arrays)
+  sums = reading.checksums(arrays)
   entries = {
     name: manifest.describe(leaf)._replace(checksum=sums[name])
     for name, leaf in leaves.items()
   }
   sealed = manifest.seal(step=step, metadata=metadata or {}, leaves=entries)
-  with _write_errors(directory, step):
-    clean_up(directory)
+  clean_up(directory)
+  with _write_errors(f"write the checkpoint of step {step} in {directory}"):
     new = storage.next_folder(directory, step)
     storage.write(new.path, {k: v for k, v in arrays.items() if v.size}, sealed)
     _on_first_process(lambda: _remove_unwanted(directory, new, max_to_keep, protect))
@@ -132,7 +128,7 @@ def restore(
   expected = {name: manifest.describe(leaf) for name, leaf in wanted.items()}
 
   def load(folder: storage.Folder) -> Restored:
-    body = _read_manifest(folder)
+    body = reading.read_manifest(folder)
     entries = {
       name: entry
       for name, entry in body.leaves.items()
@@ -140,7 +136,7 @@ def restore(
     }
     if difference := manifest.difference(entries, expected):
       raise CheckpointMismatch(f"{folder.path} does not fit this run: {difference}")
-    arrays = _read_arrays(folder, wanted, entries)
+    arrays = reading.read_arrays(folder, wanted, entries)
     state = jax.tree.unflatten(jax.tree.structure(like), arrays)
     return Restored(state, body.step, body.metadata)
 
@@ -168,7 +164,7 @@ def read_metadata(
   """
 
   def load(folder: storage.Folder) -> tuple[int, dict[str, Any]]:
-    body = _read_manifest(folder)
+    body = reading.read_manifest(folder)
     return body.step, body.metadata
 
   return _newest_whole(directory, step, load, warn)
@@ -192,31 +188,8 @@ def clean_up(directory: Any) -> None:
   Args:
     directory: the folder of the run's checkpoints; it may be missing.
   """
-  _on_first_process(lambda: storage.remove_leftovers(directory))
-
-
-def _stored(name: str, leaf: Any) -> Any:
-  if isinstance(leaf, jax.Array):
-    return jax.random.key_data(leaf) if manifest.is_key(leaf) else leaf
-  array = np.asarray(leaf)
-  number = array.dtype == bool or jnp.issubdtype(array.dtype, np.number)
-  if not number or jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
-    kind = type(leaf).__name__
-    raise TypeError(f"{name} is a {kind} of dtype {array.dtype}, not a jax array")
-  return array
-
-
-def _checksums(arrays: Mapping[str, Any]) -> dict[str, int]:
-  sums = _summed([manifest.checksum(array) for array in arrays.values()])
-  return dict(zip(arrays, sums, strict=True))
-
-
-def _summed(values: Sequence[int]) -> list[int]:
-  # Over the processes, modulo 2**32. A collective, like all that calls it.
-  if jax.process_count() == 1:
-    return list(values)
-  gathered = multihost_utils.process_allgather(np.array(values, np.uint32))
-  return (np.asarray(gathered, np.uint64).sum(0) % 2**32).tolist()
+  with _write_errors(f"clean up {directory}"):
+    _on_first_process(lambda: storage.remove_leftovers(directory))
 
 
 def _on_first_process(act: Callable[[], None]) -> None:
@@ -232,30 +205,19 @@ def _on_first_process(act: Callable[[], None]) -> None:
 def _remove_unwanted(
   directory: Any, new: storage.Folder, max_to_keep: int, protect: Collection[int]
 ) -> None:
-  older = [step for step in steps(directory) if step < new.step]
-  kept = {*older[len(older) + 1 - max_to_keep :], *protect} - {new.step}
+  newest = [step for step in steps(directory)[::-1] if step < new.step]
+  kept = {*newest[: max_to_keep - 1], *protect} - {new.step}
   for folder in storage.folders(directory):
     if folder != new and folder.step not in kept:
       storage.remove(folder)
 
 
 @contextlib.contextmanager
-def _write_errors(directory: Any, step: int) -> Iterator[None]:
+def _write_errors(action: str) -> Iterator[None]:
   try:
     yield
   except (OSError, ValueError, RuntimeError) as error:
-    with contextlib.suppress(OSError):
-      clean_up(directory)
-    raise CheckpointError(
-      f"cannot write the checkpoint of step {step} in {directory}: {_short(error)}"
-    ) from error
-
-
-def _short(error: BaseException) -> str:
-  said = " ".join(str(error).split()).partition(" [tensorstore_spec")[0]
-  text = f"{type(error).__name__}: {said}"
-  # What happened stands first, and why it did last.
-  return text if len(text) < 300 else f"{text[:130]} ... {text[-160:]}"
+    raise CheckpointError(f"cannot {action}: {reading.in_short(error)}") from error
 
 
 def _newest_whole(
@@ -272,66 +234,19 @@ def _newest_whole(
   for folder in found:
     try:
       return load(folder)
-    except _Damage as damage:
+    except reading.Damage as damage:
       reasons.append(f"the checkpoint {folder.path} is damaged: {damage}")
       if jax.process_index() == 0 and folder != found[-1]:
         warn(f"{reasons[-1]}. Going back to the one before it.")
   raise CheckpointDamaged("; ".join(reasons) + ". There is none to go back to.")
 
 
-def _on_every_process(read: Callable[[], T]) -> T:
-  # What cannot be read is damaged, for all processes when for one of them. Too little
-  # memory or no permission says nothing about the checkpoint and goes on as it is.
-  value, reason = None, None
-  try:
-    value = read()
-  except (CheckpointError, MemoryError, jax.errors.JaxRuntimeError):
-    raise
-  except Exception as error:
-    if isinstance(error, PermissionError) or "PERMISSION_DENIED" in str(error):
-      raise CheckpointError(f"cannot read a checkpoint: {_short(error)}") from error
-    reason = _short(error)
-  if _summed([reason is not None])[0]:
-    raise _Damage(reason or "another process cannot read it")
-  return value  # type: ignore[return-value]
-
-
-def _read_manifest(folder: storage.Folder) -> manifest.Body:
-  body = _on_every_process(lambda: manifest.unseal(storage.read_manifest(folder.path)))
-  if body.step != folder.step:
-    raise _Damage(f"its manifest is of step {body.step}")
-  return body
-
-
-def _read_arrays(
-  folder: storage.Folder, wanted: Mapping[str, Any], entries: Mapping[str, Entry]
-) -> list[Any]:
-  structs = {name: _stored_struct(leaf) for name, leaf in wanted.items()}
-  filled = {name: leaf for name, leaf in structs.items() if leaf.size}
-  read = _on_every_process(lambda: storage.read_arrays(folder.path, filled))
-  arrays = {
-    name: read[name]
-    if leaf.size
-    else jnp.zeros(leaf.shape, leaf.dtype, device=leaf.sharding)
-    for name, leaf in structs.items()
-  }
-  for name, checksum in _checksums(arrays).items():
-    if checksum != entries[name].checksum:
-      raise _Damage(f"{name} is not what was written")
-  return [
-    jax.random.wrap_key_data(array, impl=entries[name].impl)
-    if entries[name].impl
-    else array
-    for name, array in arrays.items()
-  ]
-
-
-def _stored_struct(leaf: Any) -> jax.ShapeDtypeStruct:
-  struct = jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-  if manifest.is_key(leaf):
-    # A sharding of the keys is one of their data too, whose last axis it leaves whole.
-    struct = jax.eval_shape(jax.random.key_data, struct)
-  sharding = getattr(leaf, "sharding", None)
-  if sharding is None:
-    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-  return jax.ShapeDtypeStruct(struct.shape, struct.dtype, sharding=sharding)
+def _stored(name: str, leaf: Any) -> Any:
+  if isinstance(leaf, jax.Array):
+    return jax.random.key_data(leaf) if manifest.is_key(leaf) else leaf
+  array = np.asarray(leaf)
+  number = array.dtype == bool or jnp.issubdtype(array.dtype, np.number)
+  if not number or jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
+    kind = type(leaf).__name__
+    raise TypeError(f"{name} is a {kind} of dtype {array.dtype}, not a jax array")
+  return array

@@ -1,0 +1,1 @@
+"""Metrics, and the pictures and the report that a person looks at."""

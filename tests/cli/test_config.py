@@ -39,7 +39,7 @@ def test_overrides_keep_their_types():
     ("total_steps=ten", "a value of type int is wanted"),
     ("data.flip=maybe", "a value of type bool is wanted"),
     ("model.channel_multipliers=('a',)", "a value of type tuple is wanted"),
-    ("optimizer=3", "is a section: set one of optimizer.learning_rate"),
+    ("optimizer=3", "is a section: set one of optimizer.accumulate_steps"),
     ("seed.x=3", "seed is a value, not a section"),
     ("seed", "--config.seed has no value"),
   ],

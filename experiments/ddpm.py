@@ -1,0 +1,165 @@
+"""DDPM: a network learns to remove noise; images are what it makes of pure noise.
+
+Ho, Jain & Abbeel 2020, "Denoising diffusion probabilistic models".
+https://arxiv.org/abs/2006.11239
+
+    x_t = alpha_t x_0 + sigma_t eps,  eps ~ N(0, I)                  eq. 4
+    loss = E || eps - eps_hat(x_t, t) ||^2                           eq. 14
+    x_s ~ q(x_s | x_t, x_0_hat(x_t, t)), from t = T - 1 down         eq. 6, 7
+
+    python -m experiments.ddpm --config=configs/ddpm.py
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jgm import cli, noise
+from jgm.core import (
+  Aux,
+  Experiment,
+  LogProb,
+  choose,
+  gradient_step,
+  make_optimizer,
+  new_state,
+  with_ema,
+)
+from jgm.data import make_dataset
+from jgm.eval.images import make_image_evaluation
+from jgm.eval.likelihood import held_out_likelihood
+from jgm.losses import diffusion
+from jgm.models.unet import UNet
+from jgm.samplers import ancestral, class_labels, ddim, in_chunks, timestep_pairs
+
+SCHEDULES = {"linear": noise.linear_beta_schedule, "cosine": noise.cosine_schedule}
+
+
+def make(config) -> Experiment:
+  """The method, bound to a config."""
+  data = make_dataset(**config.data)
+  spec = data.spec
+  num_classes = spec.num_classes if config.class_conditional else None
+  model = UNet(num_classes=num_classes, dtype=config.dtype, **config.model)
+  make_schedule = choose(config.schedule, SCHEDULES, what="config.schedule")
+  schedule = make_schedule(config.num_timesteps)
+  loss_of = choose(config.loss, diffusion, what="config.loss")
+  tx = make_optimizer(total_steps=config.total_steps, **config.optimizer)
+
+  def network(params, label, **options):
+    label = label if config.class_conditional else None
+    return lambda x_t, t: model.apply({"params": params}, x_t, t, label, **options)
+
+  def objective(params, state, batch, key):
+    key_t, key_eps, key_dropout = jax.random.split(key, 3)
+    x_0 = batch["image"]
+    t = jax.random.randint(key_t, x_0.shape[:1], 0, schedule.num_steps)
+    eps = jax.random.normal(key_eps, x_0.shape)
+    x_t = noise.diffuse(x_0, eps, t, schedule)
+    predict = network(params, batch["label"], train=True, rngs={"dropout": key_dropout})
+    truth = noise.Prediction(x_0, eps)
+    target = noise.target(
+      config.prediction, truth, schedule.alpha(t), schedule.sigma(t)
+    )
+    return jnp.mean(loss_of(predict(x_t, t), target)), Aux({})
+
+  step = with_ema(gradient_step(objective, tx), config.ema_decay)
+
+  def init(key, pretrained):
+    key_params, key_state = jax.random.split(key)
+    x_t, t = jnp.zeros((1, *spec.shape)), jnp.zeros(1, jnp.int32)
+    label = t if config.class_conditional else None
+    params = model.init(key_params, x_t, t, label)["params"]
+    return new_state(key_state, params, tx.init(params), ema=True)
+
+  # What follows walks back from noise to data, by the averaged parameters.
+
+  samplers = {
+    "ancestral": functools.partial(ancestral, variance=config.sample.variance),
+    "ddim": functools.partial(ddim, eta=config.sample.eta),
+  }
+
+  def denoiser(params, label):
+    predict, clip = network(params, label), (spec.low, spec.high)
+    return noise.make_denoiser(predict, schedule, config.prediction, clip=clip)
+
+  @functools.partial(jax.jit, static_argnames=("sampler", "num_steps", "num_frames"))
+  def walk(params, key, label, sampler, num_steps, num_frames=0):
+    key_prior, key_walk = jax.random.split(key)
+    return choose(sampler, samplers, what="sampler")(
+      denoiser(params, label),
+      schedule,
+      jax.random.normal(key_prior, (len(label), *spec.shape)),
+      key_walk,
+      timesteps=timestep_pairs(num_steps, schedule.num_steps),
+      num_frames=num_frames,
+    )
+
+  def sample(state, key, n, *, sampler=None, num_steps=None, class_label=None):
+    sampler = sampler or config.sample.sampler
+    num_steps = num_steps or config.sample.num_steps
+    label = class_labels(n, num_classes, class_label)
+    return in_chunks(
+      lambda key, label: walk(state.ema_params, key, label, sampler, num_steps),
+      key,
+      label,
+      size=min(n, config.sample.chunk_size),
+    )
+
+  @jax.jit
+  def bound(params, batch, key):
+    return diffusion.sampled_variational_bound(
+      denoiser(params, batch["label"]),
+      schedule,
+      batch["image"],
+      key,
+      num_samples=config.eval.bound_samples,
+      levels=spec.levels,
+      low=spec.low,
+      high=spec.high,
+    )
+
+  log_prob = LogProb(
+    lambda state, batch, key: bound(state.ema_params, batch, key), "bound"
+  )
+  evaluate_images = make_image_evaluation(
+    data,
+    num_samples=config.eval.num_samples,
+    seed=config.eval.seed,
+    inception=config.eval.inception,
+    judge_steps=config.eval.judge_steps,
+  )
+
+  def evaluate(state, key):
+    key_samples, key_frames, key_bound = jax.random.split(key, 3)
+    samples = sample(state, key_samples, config.eval.num_samples)
+    num_steps = config.sample.num_steps
+    x_0, frames = walk(
+      state.ema_params,
+      key_frames,
+      class_labels(6, num_classes),
+      config.sample.sampler,
+      num_steps,
+      num_frames=min(7, num_steps),
+    )
+    scalars = held_out_likelihood(
+      log_prob,
+      state,
+      data,
+      key_bound,
+      num_examples=config.eval.num_samples,
+      chunk=config.sample.chunk_size,
+    )
+    return evaluate_images(
+      samples,
+      scalars,
+      frames=jnp.concatenate([frames.x_t, x_0[None]]),
+      captions=[*(f"t = {t}" for t in frames.t), "x_0"],
+    )
+
+  return Experiment(data, init, step, evaluate, sample, log_prob)
+
+
+if __name__ == "__main__":
+  cli.main("ddpm", make)

@@ -1,0 +1,62 @@
+"""Makes an evaluation visible: the pictures, and the report."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from jgm.cli.log import MetricsLog
+from jgm.cli.run import Run
+from jgm.core.experiment import Evaluation
+from jgm.core.state import PyTree
+from jgm.eval.report import write_report
+
+
+def publish(
+  run: Run, log: MetricsLog, evaluations: Sequence[Evaluation], state: PyTree, step: int
+) -> dict[str, Any]:
+  """Writes the pictures into `samples/` and the report.
+
+  Args:
+    run: the run.
+    log: its log, whose rows become the report's curves.
+    evaluations: one per seed; the pictures are the first one's.
+    state: the whole state that was evaluated.
+    step: its step.
+
+  Returns:
+    Where to look: what -> path.
+  """
+  for caption, image in evaluations[0].images.items():
+    log.write_image(step, caption, image)
+  facts = run.folder.facts
+  rows = log.rows()
+  report = write_report(
+    run.folder.path,
+    title=run.folder.path.name,
+    command=facts["command"],
+    docstring=run.docstring,
+    config=facts["config"],
+    versions=facts["versions"],
+    rows=rows,
+    evaluations=evaluations,
+    facts={
+      "steps": step,
+      "seeds": run.config.num_seeds,
+      "parameters": _num_parameters(run, state),
+      "steps per second": _last(rows, "time/steps_per_second"),
+      "device": facts["device"],
+      "Python": facts["python"],
+      "git commit": facts["git_commit"],
+    },
+  )
+  return {"report": report, "samples": run.folder.samples}
+
+
+def _num_parameters(run: Run, state: PyTree) -> int:
+  total = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+  return total // run.config.num_seeds
+
+
+def _last(rows: Sequence[dict[str, Any]], name: str) -> float | None:
+  return next((row[name] for row in reversed(rows) if name in row), None)
