@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from jgm.data.digits import prepare_digits
 from jgm.data.errors import DatasetError
-from jgm.data.prepared import default_data_dir, parse_name
+from jgm.data.prepared import catalogue, default_data_dir, parse_name, unknown
 
 
 def prepare(name: str, data_dir: str) -> str:
@@ -24,12 +24,14 @@ def prepare(name: str, data_dir: str) -> str:
     data_dir: where datasets are kept.
 
   Raises:
-    DatasetError: if TensorFlow is needed and not installed.
+    DatasetError: if there is no such dataset, or TensorFlow is needed and missing.
   """
   parsed = parse_name(name)
   if parsed.dataset == "digits":
     return str(prepare_digits(data_dir))
-  if importlib.util.find_spec("tensorflow") is None:
+  if parsed.dataset not in catalogue():
+    raise DatasetError(unknown(parsed.dataset, catalogue()))
+  if not has_tensorflow():
     raise DatasetError(
       f"preparing {name!r} needs TensorFlow (reading it does not): "
       "pip install 'jgm[tfds]'"
@@ -39,6 +41,11 @@ def prepare(name: str, data_dir: str) -> str:
   builder = tfds.builder(str(parsed), data_dir=data_dir, file_format="array_record")
   builder.download_and_prepare()
   return str(builder.data_path)
+
+
+def has_tensorflow() -> bool:
+  """Whether TensorFlow is installed."""
+  return importlib.util.find_spec("tensorflow") is not None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,6 +4,7 @@ import difflib
 import os
 import pathlib
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from jgm.data.errors import DatasetError
@@ -93,12 +94,10 @@ def _not_found(name: Name, data_dir: str, folder: pathlib.Path) -> str:
     choices = ", ".join(f"{name.dataset}/{config}" for config in configs)
     return f"dataset {name.dataset!r} has several configs in {data_dir}: {choices}"
   prepared = [path.parent.parent.name for path in folder.parent.glob(f"*/*/{INFO}")]
-  known = {*KNOWN, *prepared, *_catalogue(), *EMBEDDED}
+  known = {*EMBEDDED, *prepared, *catalogue()}
   if name.dataset not in known:
-    near = difflib.get_close_matches(name.dataset, sorted(known), 1)
-    hint = f": did you mean {near[0]!r}?" if near else "."
     return (
-      f"unknown dataset {name.dataset!r}{hint} Embedded: {', '.join(EMBEDDED)}; "
+      f"{unknown(name.dataset, known)} Embedded: {', '.join(EMBEDDED)}; "
       f"prepared in {data_dir}: {', '.join(sorted(prepared)) or 'none'}"
     )
   return (
@@ -110,7 +109,15 @@ def _not_found(name: Name, data_dir: str, folder: pathlib.Path) -> str:
   )
 
 
-def _catalogue() -> list[str]:
+def unknown(dataset: str, known: Iterable[str]) -> str:
+  """What is said of a dataset's name that is none; names the nearest one."""
+  near = difflib.get_close_matches(dataset, sorted(known), 1)
+  return f"unknown dataset {dataset!r}" + (
+    f": did you mean {near[0]!r}?" if near else "."
+  )
+
+
+def catalogue() -> list[str]:
   """The names of the datasets that TFDS can prepare; a list that it ships with."""
   import tensorflow_datasets as tfds
 

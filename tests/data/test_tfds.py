@@ -13,7 +13,7 @@ import pytest
 
 from jgm.data import DatasetError, make_dataset
 from jgm.data.digits import SPEC, _quiet, prepare_digits
-from jgm.data.prepare import main
+from jgm.data.prepare import main, prepare
 from jgm.data.tfds import make_tfds_dataset
 
 
@@ -91,21 +91,29 @@ def test_the_whole_splits_are_the_digits(data_dir):
     digits(data_dir).split("valid")
 
 
-def test_image_features_are_decoded_without_tensorflow(tmp_path):
+@pytest.fixture
+def png_builder():
   sys.path.insert(0, str(pathlib.Path(__file__).parent))
   try:
-    from png_builder import PIXELS, PngTestSet
+    import png_builder
   finally:
     sys.path.pop(0)
+  return png_builder
+
+
+def test_image_features_are_decoded_without_tensorflow(
+  tmp_path, png_builder, monkeypatch
+):
+  # as if TensorFlow were there, which this builder does not need
+  monkeypatch.setattr("jgm.data.prepare.has_tensorflow", lambda: True)
   with _quiet():
-    builder = PngTestSet(data_dir=str(tmp_path), file_format="array_record")
-    builder.download_and_prepare()
+    prepare("png_test_set", str(tmp_path))
   data = make_dataset("png_test_set", batch_size=5, seed=0, data_dir=str(tmp_path))
   assert data.spec.shape == (4, 6, 3) and data.spec.levels == 256
   assert (data.spec.num_classes, data.spec.num_train, data.spec.num_test) == (0, 10, 10)
   arrays = data.arrays(0, 2)  # an epoch
   seen = {image.tobytes() for image in arrays["image"].reshape(10, 4, 6, 3)}
-  assert seen == {image.tobytes() for image in PIXELS[:10]}
+  assert seen == {image.tobytes() for image in png_builder.PIXELS[:10]}
   assert not arrays["label"].any()
   assert len(data.split("test")["image"]) == 10
   assert "tensorflow" not in sys.modules
@@ -243,3 +251,5 @@ def test_the_prepare_command(tmp_path, capsys):
   assert digits(str(tmp_path)).spec == SPEC
   with pytest.raises(SystemExit, match=r"needs TensorFlow.*pip install 'jgm\[tfds\]'"):
     main(["mnist", f"--data_dir={tmp_path}"])
+  with pytest.raises(SystemExit, match="'mnsit': did you mean 'mnist'"):
+    main(["mnsit", f"--data_dir={tmp_path}"])
