@@ -16,11 +16,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jgm.core import manifest, reading, storage
-from jgm.core.manifest import (
-  CheckpointDamaged,
-  CheckpointError,
-  CheckpointMismatch,
-)
+from jgm.core.manifest import CheckpointDamaged, CheckpointError, CheckpointMismatch
 from jgm.core.state import PyTree
 
 __all__ = [
@@ -89,7 +85,7 @@ def save(
   }
   sealed = manifest.seal(step=step, metadata=metadata or {}, leaves=entries)
   clean_up(directory)
-  with _write_errors(f"write the checkpoint of step {step} in {directory}"):
+  with _write_errors(directory, f"write the checkpoint of step {step} in {directory}"):
     new = storage.next_folder(directory, step)
     storage.write(new.path, {k: v for k, v in arrays.items() if v.size}, sealed)
     _on_first_process(lambda: _remove_unwanted(directory, new, max_to_keep, protect))
@@ -188,7 +184,7 @@ def clean_up(directory: Any) -> None:
   Args:
     directory: the folder of the run's checkpoints; it may be missing.
   """
-  with _write_errors(f"clean up {directory}"):
+  with _write_errors(directory, f"clean up {directory}"):
     _on_first_process(lambda: storage.remove_leftovers(directory))
 
 
@@ -213,10 +209,13 @@ def _remove_unwanted(
 
 
 @contextlib.contextmanager
-def _write_errors(action: str) -> Iterator[None]:
+def _write_errors(directory: Any, action: str) -> Iterator[None]:
   try:
     yield
   except (OSError, ValueError, RuntimeError) as error:
+    if jax.process_count() == 1:  # else others may still be writing: at the next start
+      with contextlib.suppress(OSError):
+        storage.remove_leftovers(directory)
     raise CheckpointError(f"cannot {action}: {reading.in_short(error)}") from error
 
 

@@ -115,7 +115,8 @@ def read_arrays(
     dict.fromkeys(wanted, 0), restore_args=restore_args, partial_restore=True
   )
   with _orbax(), contextlib.closing(ocp.PyTreeCheckpointHandler()) as handler:
-    return handler.restore(path / "arrays", args=args)
+    arrays = handler.restore(path / "arrays", args=args)
+  return {name: arrays[name] for name in wanted}
 
 
 class _PatientLoop(asyncio.SelectorEventLoop):

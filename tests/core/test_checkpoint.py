@@ -402,6 +402,9 @@ def test_the_newest_and_the_protected_stay(tmp_path):
   for step in range(0, 60, 10):
     checkpoint.save(tmp_path, {"a": jnp.array(step)}, step=step, protect={10})
   assert checkpoint.steps(tmp_path) == [10, 40, 50]
+  for step in (51, 52):
+    checkpoint.save(tmp_path, {"a": jnp.array(step)}, step=step, max_to_keep=5)
+  assert checkpoint.steps(tmp_path) == [10, 40, 50, 51, 52]
   checkpoint.save(tmp_path, {"a": jnp.array(0)}, step=60, max_to_keep=1)
   assert checkpoint.steps(tmp_path) == [60]
   with pytest.raises(ValueError, match="max_to_keep is 0"):
@@ -459,7 +462,7 @@ def test_a_save_killed_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
     a = generator.normal(size=(50, 40)).astype(np.float32)
     return {"a": a, "b": np.int32(step)}
 
-  run("killed_save.py", (tmp_path, 12))
+  run("killed_save.py", (tmp_path, 10))
   like = {
     name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
     for name, leaf in written(0).items()
@@ -477,7 +480,7 @@ def test_a_save_killed_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
       assert [path.name for path in folder.iterdir()] == [f"{restored.step:08d}"]
     checkpoint.save(folder, written(3), step=3, max_to_keep=1)
     assert [path.name for path in folder.iterdir()] == ["00000003"]
-  assert set(found) == {1, 2} and leftovers >= 8
+  assert set(found) == {1, 2} and leftovers >= 7
 
 
 @pytest.mark.parametrize("limit", [0, 300, 4000])
