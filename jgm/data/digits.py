@@ -1,20 +1,15 @@
 """The handwritten digits, prepared through TFDS on first use, in a second or two."""
 
-import contextlib
-import io
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
-
-from absl import logging
 
 from jgm.cache import cache_dir
 from jgm.core.experiment import Dataset
 from jgm.data.errors import DatasetError
 from jgm.data.memory import Levels, make_memory_dataset
 from jgm.data.spec import DataSpec
-from jgm.data.tfds import open_source, read_all
+from jgm.data.tfds import open_source, quiet, read_all
 
 # `digits_builder` is imported only to prepare: TFDS takes half a second to import.
 SPEC = DataSpec(
@@ -69,7 +64,7 @@ def prepare_digits(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
 
 
 def _prepare_in(root: pathlib.Path, final: pathlib.Path) -> None:
-  with tempfile.TemporaryDirectory(prefix=".preparing-", dir=root) as own, _quiet():
+  with tempfile.TemporaryDirectory(prefix=".preparing-", dir=root) as own, quiet():
     from jgm.data.digits_builder import Digits
 
     builder = Digits(data_dir=own, file_format="array_record")
@@ -79,19 +74,3 @@ def _prepare_in(root: pathlib.Path, final: pathlib.Path) -> None:
     except OSError:
       if not final.is_dir():  # else another process was faster
         raise
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-  """Neither TFDS's prints nor its progress bars nor its log: there is no wait."""
-  import tensorflow_datasets as tfds
-
-  verbosity = logging.get_verbosity()
-  logging.set_verbosity(logging.ERROR)
-  tfds.display_progress_bar(False)
-  try:
-    with contextlib.redirect_stdout(io.StringIO()):
-      yield
-  finally:
-    tfds.display_progress_bar(True)
-    logging.set_verbosity(verbosity)

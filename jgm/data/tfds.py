@@ -5,12 +5,15 @@ in whatever order the shuffle asks for.
 """
 
 import concurrent.futures
+import contextlib
 import functools
+import io
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from jgm.core.experiment import Dataset
 from jgm.data.errors import DatasetError
@@ -113,7 +116,26 @@ def open_source(folder: pathlib.Path, split: str) -> Sequence[Any]:
   import tensorflow_datasets as tfds
 
   builder = tfds.builder_from_directory(folder)
-  return builder.as_data_source(_split_name(builder.info, split))
+  source = builder.as_data_source(_split_name(builder.info, split))
+  with quiet():
+    source[0]  # the first image brings TFDS's advice on what else to install
+  return source
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+  """Neither TFDS's prints nor its progress bars nor its log."""
+  import tensorflow_datasets as tfds
+
+  verbosity = logging.get_verbosity()
+  logging.set_verbosity(logging.ERROR)
+  tfds.display_progress_bar(False)
+  try:
+    with contextlib.redirect_stdout(io.StringIO()):
+      yield
+  finally:
+    tfds.display_progress_bar(True)
+    logging.set_verbosity(verbosity)
 
 
 def read_examples(source: Sequence[Any], indices: Sequence[int]) -> Levels:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from jgm.data import DatasetError, make_dataset
-from jgm.data.digits import SPEC, _quiet, prepare_digits
+from jgm.data.digits import SPEC, prepare_digits
 from jgm.data.prepare import main, prepare
-from jgm.data.tfds import make_tfds_dataset
+from jgm.data.tfds import make_tfds_dataset, quiet
 
 
 @pytest.fixture(scope="module")
@@ -102,16 +102,17 @@ def png_builder():
 
 
 def test_image_features_are_decoded_without_tensorflow(
-  tmp_path, png_builder, monkeypatch
+  tmp_path, png_builder, monkeypatch, capfd
 ):
   # as if TensorFlow were there, which this builder does not need
   monkeypatch.setattr("jgm.data.prepare.has_tensorflow", lambda: True)
-  with _quiet():
+  with quiet():
     prepare("png_test_set", str(tmp_path))
   data = make_dataset("png_test_set", batch_size=5, seed=0, data_dir=str(tmp_path))
   assert data.spec.shape == (4, 6, 3) and data.spec.levels == 256
   assert (data.spec.num_classes, data.spec.num_train, data.spec.num_test) == (0, 10, 10)
   arrays = data.arrays(0, 2)  # an epoch
+  assert capfd.readouterr() == ("", "")
   seen = {image.tobytes() for image in arrays["image"].reshape(10, 4, 6, 3)}
   assert seen == {image.tobytes() for image in png_builder.PIXELS[:10]}
   assert not arrays["label"].any()
