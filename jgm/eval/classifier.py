@@ -15,6 +15,7 @@ import numpy as np
 import optax
 
 from jgm.core.state import PyTree
+from jgm.data.spec import Numbers
 from jgm.eval import classifier_training, network_cache, networks
 from jgm.eval.classifier_training import (
   BATCH_SIZE,
@@ -37,7 +38,7 @@ class Classifier(NamedTuple):
     """What to call it beside a number."""
     return f"{KINDS[self.recipe.kind].__name__} seed {self.recipe.seed}"
 
-  def features(self, images: np.ndarray) -> np.ndarray:
+  def features(self, images: Numbers) -> np.ndarray:
     """Features, scaled so that the training data's have a mean square of 1.
 
     Args:
@@ -48,7 +49,7 @@ class Classifier(NamedTuple):
     """
     return self._apply(images)[1]
 
-  def probabilities(self, images: np.ndarray) -> np.ndarray:
+  def probabilities(self, images: Numbers) -> np.ndarray:
     """Class probabilities.
 
     Args:
@@ -59,7 +60,7 @@ class Classifier(NamedTuple):
     """
     return np.exp(self._apply(images)[0].astype(np.float64))
 
-  def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
+  def accuracy(self, images: Numbers, labels: Numbers) -> float:
     """The share of images whose most probable class is the label.
 
     Args:
@@ -71,13 +72,14 @@ class Classifier(NamedTuple):
     """
     return float(np.mean(self._apply(images)[0].argmax(axis=1) == np.asarray(labels)))
 
-  def _apply(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  def _apply(self, images: Numbers) -> tuple[np.ndarray, np.ndarray]:
     images = as_images(images)
     n = len(images)
     # Whole batches only, so that any number of images runs one compiled program.
     padded = np.concatenate([images, np.repeat(images[:1], -n % BATCH_SIZE, axis=0)])
+    recipe = self.recipe._replace(seed=0, steps=0)  # neither changes the program
     parts = [
-      jax.device_get(apply_batch(self.recipe, self.variables, batch))
+      jax.device_get(apply_batch(recipe, self.variables, batch))
       for batch in np.split(padded, len(padded) // BATCH_SIZE)
     ]
     log_probs, features = (np.concatenate(p)[:n] for p in zip(*parts, strict=True))
@@ -85,8 +87,8 @@ class Classifier(NamedTuple):
 
 
 def train_classifier(
-  images: np.ndarray,
-  labels: np.ndarray,
+  images: Numbers,
+  labels: Numbers,
   *,
   kind: Kind,
   num_classes: int,
@@ -124,7 +126,7 @@ def train_classifier(
   return Classifier(recipe, network_cache.load_or_make(file_name, train))
 
 
-def rotation_task(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rotation_task(images: Numbers) -> tuple[np.ndarray, np.ndarray]:
   """Images without labels as a task with four classes: by how much is each turned?
 
   What a feature net learns from where there are no labels.
@@ -150,7 +152,7 @@ def rotation_task(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   return np.concatenate(turned), np.repeat(np.arange(4, dtype=np.int32), len(images))
 
 
-def digest(recipe: Recipe, images: np.ndarray, labels: np.ndarray) -> str:
+def digest(recipe: Recipe, images: Numbers, labels: Numbers) -> str:
   """A name for everything a trained net depends on: data, recipe, code, versions."""
   parts = (
     *(repr(item) for item in (recipe, images.shape, jax.default_backend())),
@@ -163,7 +165,7 @@ def digest(recipe: Recipe, images: np.ndarray, labels: np.ndarray) -> str:
   return found.hexdigest()
 
 
-def as_images(images: np.ndarray) -> np.ndarray:
+def as_images(images: Numbers) -> np.ndarray:
   """`images` as finite float32 [N, H, W, C], or an error."""
   images = np.asarray(images, np.float32)
   if images.ndim != 4 or 0 in images.shape:
@@ -177,7 +179,7 @@ def as_images(images: np.ndarray) -> np.ndarray:
   return images
 
 
-def checked_labels(labels: np.ndarray, n: int, num_classes: int) -> np.ndarray:
+def checked_labels(labels: Numbers, n: int, num_classes: int) -> np.ndarray:
   """`labels` as int32 [n] in 0 .. num_classes - 1, or an error."""
   labels = np.asarray(labels, np.int32)
   if labels.shape != (n,):

@@ -57,7 +57,7 @@ def inception_style_score(probabilities: ArrayLike) -> float:
   marginal = entropy_gap(probabilities.mean(axis=0))
   conditional = np.mean([entropy_gap(row) for row in probabilities])
   # log K - H(p) is the gap: the difference of gaps is H(p(y)) - mean H(p(y|x)).
-  return float(np.exp(max(0.0, conditional - marginal)))
+  return float(np.exp(np.maximum(0.0, conditional - marginal)))
 
 
 def confident_share(probabilities: ArrayLike, *, threshold: float = 0.9) -> float:

@@ -1,29 +1,31 @@
-"""The numbers of a set of images, each beside its floor, and what they warn of."""
+"""The numbers of a set of images, each beside its floor, each with how it was got."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from jgm.core.experiment import Dataset, Scalar
+from jgm.data.spec import Numbers
 from jgm.eval.classifier import as_images
-from jgm.eval.neighbours import nearest_neighbours
-from jgm.eval.reference import (
+from jgm.eval.image_warnings import image_warnings
+from jgm.eval.inception import load_inception
+from jgm.eval.measures import (
   MAX_COPY_SAMPLES,
-  NUM_SUBSETS,
-  Features,
   Measures,
-  Reference,
   copy_measures,
   distribution_measures,
-  flat,
   judge_measures,
   judged_shares,
-  make_reference,
+  look,
 )
+from jgm.eval.neighbours import nearest_neighbours
+from jgm.eval.reference import NUM_SUBSETS, Reference, make_reference
 
-# How each quantity is read. The order is the order of the table.
-BETTER = {
+Better = Literal["lower", "higher", "equal to floor"]
+
+# Which way is better, in the order of the table.
+DISTRIBUTION: dict[str, Better] = {
   "fid": "lower",
   "frechet_distance": "lower",
   "kernel_distance": "lower",
@@ -31,19 +33,21 @@ BETTER = {
   "recall": "higher",
   "density": "higher",
   "coverage": "higher",
+}
+JUDGED: dict[str, Better] = {
   "confident_share": "higher",
   "mean_confidence": "higher",
   "inception_style_score": "higher",
   "class_kl_nats": "lower",
   "smallest_class_share": "equal to floor",
   "largest_class_share": "equal to floor",
+}
+COPIES: dict[str, Better] = {
   "neighbour_ks_pixels": "lower",
   "neighbour_ks_features": "lower",
   "copies_near_share": "equal to floor",
   "copies_exact_share": "lower",
 }
-JUDGED = tuple(BETTER)[7:13]
-COPIES = tuple(BETTER)[13:]
 
 
 class ImageScores(NamedTuple):
@@ -51,6 +55,7 @@ class ImageScores(NamedTuple):
 
   scalars: dict[str, Scalar]
   warnings: tuple[str, ...]
+  class_shares: np.ndarray  # [K], by the judge; [0] without one
   nearest: np.ndarray  # [N] int: of each sample, its nearest training image by pixels
 
 
@@ -60,8 +65,8 @@ def make_image_metrics(
   num_samples: int,
   seed: int = 0,
   training_steps: int | None = None,
-  inception: Callable[[], Features] | None = None,
-) -> Callable[[np.ndarray], ImageScores]:
+  inception: str | None = None,
+) -> Callable[[Numbers], ImageScores]:
   """A function from samples to their scores. Building it reads no data.
 
   The first call reads the data, trains the nets or finds them in the cache, and
@@ -72,14 +77,18 @@ def make_image_metrics(
     num_samples: N, at most; see `make_reference`.
     seed: of the evaluation alone, so that runs of all seeds are measured alike.
     training_steps: of the nets; None for their own choice.
-    inception: makes the Inception features, when first needed; None for no FID.
+    inception: the file of Inception's weights (`jgm.eval.inception`); None for no FID.
 
   Returns:
     samples [N, H, W, C] -> ImageScores.
+
+  Raises:
+    FileNotFoundError, ValueError: if Inception's weights are not there, or not fit.
   """
   made: list[Reference] = []
+  features = None if inception is None else load_inception(inception, data.spec)
 
-  def metrics(samples: np.ndarray) -> ImageScores:
+  def metrics(samples: Numbers) -> ImageScores:
     if not made:
       reference = make_reference(
         data.split("train"),
@@ -89,7 +98,7 @@ def make_image_metrics(
         num_samples=num_samples,
         seed=seed,
         training_steps=training_steps,
-        inception=inception() if inception else None,
+        inception=features,
       )
       made.append(reference)
     return image_scores(samples, made[0])
@@ -97,7 +106,7 @@ def make_image_metrics(
   return metrics
 
 
-def image_scores(samples: np.ndarray, reference: Reference) -> ImageScores:
+def image_scores(samples: Numbers, reference: Reference) -> ImageScores:
   """Every number of a set of samples, beside its floor and its ceiling.
 
   The floor is the same number for real images in the samples' place, the ceiling for
@@ -115,116 +124,61 @@ def image_scores(samples: np.ndarray, reference: Reference) -> ImageScores:
       finite.
   """
   samples = as_images(samples)
-  n = reference.num_samples
-  if samples.shape[1:] != reference.test.shape[1:] or len(samples) < n:
+  n, shape = reference.num_samples, reference.spec.shape
+  if samples.shape[1:] != shape or len(samples) < n:
     raise ValueError(
-      f"{n} samples of shape {reference.test.shape[1:]} are measured; got "
-      f"{len(samples)} of shape {samples.shape[1:]}"
+      f"{n} samples of shape {shape} are measured; got {len(samples)} of shape "
+      f"{samples.shape[1:]}"
     )
-  samples = samples[:n].clip(reference.spec.low, reference.spec.high)
+  spec, nets = reference.spec, reference.nets
+  images = look(samples[:n].clip(spec.low, spec.high), nets)
   measures = {
-    **distribution_measures(samples, reference),
-    **judge_measures(samples, reference),
-    **copy_measures(samples, reference.train, reference.train_features, reference),
+    **distribution_measures(images, reference.test),
+    **judge_measures(images, nets),
+    **copy_measures(images, reference.train, reference.test, spec),
   }
-  scalars = {
-    name: scalar(name, measures, reference) for name in BETTER if name in measures
-  }
-  shares = judged_shares(samples, reference)
-  warnings = (
-    *warn_of_copies(measures, reference),
-    *warn_of_collapse(measures, shares, reference),
+  shares = judged_shares(images, nets)
+  better = {**DISTRIBUTION, **JUDGED, **COPIES}
+  return ImageScores(
+    {k: scalar(k, better[k], measures, reference) for k in better if k in measures},
+    image_warnings(measures, shares, reference),
+    shares,
+    nearest_neighbours(images.rows(), reference.train.rows()).indices[:, 0],
   )
-  nearest = nearest_neighbours(flat(samples), flat(reference.train)).indices[:, 0]
-  return ImageScores(scalars, warnings, nearest)
 
 
-def scalar(name: str, measures: Measures, reference: Reference) -> Scalar:
+def scalar(
+  name: str, better: Better, measures: Measures, reference: Reference
+) -> Scalar:
   """One quantity with its floor, its ceiling, and what it was measured with."""
-  floor = reference.floors[name]
   return Scalar(
     value=measures[name],
-    floor=floor.mean,
+    floor=reference.floors[name].mean,
     ceiling=reference.ceilings.get(name),
-    better=BETTER[name],  # type: ignore[arg-type]
-    note=note(name, floor.spread, reference),
+    better=better,
+    note=note(name, measures, reference),
   )
 
 
-def note(name: str, spread: float, reference: Reference) -> str:
-  """What a quantity was measured with, and what its floor is."""
-  n, drawn = (
-    reference.num_samples,
-    f"± {spread:.2g} over {NUM_SUBSETS} training subsets",
-  )
+def note(name: str, measures: Measures, reference: Reference) -> str:
+  """What a quantity was measured with: the net, N, the seed, how sure the floor is."""
+  n, nets = reference.num_samples, reference.nets
+  floor = reference.floors[name]
+  drawn = f"floor ± {floor.spread:.2g} over {NUM_SUBSETS} training subsets"
   seed = f"seed {reference.seed}"
-  if name in JUDGED:
-    return (
-      f"{reference.judge.description}, {reference.judge_accuracy:.1%} right on held-out "
-      f"images; N={n}; floor: held-out images"
-    )
+  if name in JUDGED and nets.judge is not None:
+    right = f"{reference.judge_accuracy:.1%} right on held-out images"
+    return f"{nets.judge.description}, {right}; N={n}, {seed}; floor: held-out images"
   if name in COPIES:
-    net = reference.feature_net if name == "neighbour_ks_features" else "pixels"
-    return f"{net}; N={min(n, MAX_COPY_SAMPLES)}, {seed}; floor {drawn}"
-  net = "Inception pool3" if name == "fid" else reference.feature_net
-  return f"{net}; N={n} against {n} test images, {seed}; floor {drawn}"
-
-
-def warn_of_copies(measures: Measures, reference: Reference) -> tuple[str, ...]:
-  """Says so where samples are training images.
-
-  Args:
-    measures: of the samples.
-    reference: the same quantities of real images.
-
-  Returns:
-    Sentences for a person; none for fresh images.
-  """
-  exact, near = measures["copies_exact_share"], measures["copies_near_share"]
-  floors = reference.floors
-  if exact > floors["copies_exact_share"].mean + 0.01:
-    return (
-      f"copying: {exact:.1%} of the samples equal a training image to the grey level "
-      f"(of fresh real images: {floors['copies_exact_share'].mean:.1%})",
-    )
-  if near > floors["copies_near_share"].mean + 0.05:
-    return (
-      f"copying: {near:.1%} of the samples lie nearer to a training image than 99% of "
-      f"held-out images do (of fresh real images: "
-      f"{floors['copies_near_share'].mean:.1%})",
-    )
-  return ()
-
-
-def warn_of_collapse(
-  measures: Measures, shares: np.ndarray, reference: Reference
-) -> tuple[str, ...]:
-  """Says so where classes are missing, or data are not covered, or samples are not data.
-
-  Args:
-    measures: of the samples.
-    shares: [K]. The samples' class shares; [0] without a judge.
-    reference: the same quantities of real images.
-
-  Returns:
-    Sentences for a person; none for fresh images.
-  """
-  real, warnings = reference.class_shares, []
-  # With fewer than ten expected, a class can be missing by chance.
-  expected = real * reference.num_samples >= 10
-  missing = np.flatnonzero(expected & (shares < real / 4))
-  if missing.size:
-    names = reference.spec.class_names or tuple(map(str, range(real.size)))
-    listed = ", ".join(f"{names[i]} ({shares[i]:.1%})" for i in missing[:10])
-    warnings.append(
-      f"collapse: of {missing.size} of {real.size} classes there are fewer than a "
-      f"quarter as many samples as real images: {listed}"
-    )
-  for name, meaning in (
-    ("coverage", "collapse: the samples reach {:.1%} of the data's neighbourhoods"),
-    ("precision", "not like the data: {:.1%} of the samples lie among real images"),
-  ):
-    if measures[name] < reference.floors[name].mean / 2:
-      usual = f" (of fresh real images: {reference.floors[name].mean:.1%})"
-      warnings.append(meaning.format(measures[name]) + usual)
-  return tuple(warnings)
+    seen_by = nets.feature_net if name == "neighbour_ks_features" else "pixels"
+    direction = ""
+    if name.startswith("neighbour_ks"):
+      one_sided = measures[name.replace("neighbour_ks", "nearer")]
+      direction = (
+        f"; samples lie {'nearer' if one_sided == measures[name] else 'farther'}"
+      )
+    return f"{seen_by}; N={min(n, MAX_COPY_SAMPLES)}, {seed}; {drawn}{direction}"
+  if name == "kernel_distance":
+    drawn = f"± {measures['kernel_standard_error']:.2g} (blocks); {drawn}"
+  seen_by = "Inception pool3" if name == "fid" else nets.feature_net
+  return f"{seen_by}; N={n} against {n} test images, {seed}; {drawn}"

@@ -50,7 +50,8 @@ def precision_recall(
   in_data_balls = balls_holding(samples, data, radii(data, k))
   in_sample_balls = balls_holding(data, samples, radii(samples, k))
   return PrecisionRecall(
-    float(np.mean(in_data_balls.count > 0)), float(np.mean(in_sample_balls.count > 0))
+    precision=float(np.mean(in_data_balls.by_point > 0)),
+    recall=float(np.mean(in_sample_balls.by_point > 0)),
   )
 
 
@@ -75,7 +76,7 @@ def density_coverage(
   """
   samples, data = centred(samples, data)
   held = balls_holding(samples, data, radii(data, k))
-  return DensityCoverage(float(held.count.mean() / k), float(np.mean(held.any_in_ball)))
+  return DensityCoverage(float(held.by_point.mean() / k), float(np.mean(held.by_ball)))
 
 
 def expected_coverage(num_data: int, num_samples: int, *, k: int = 5) -> float:
@@ -99,8 +100,8 @@ def expected_coverage(num_data: int, num_samples: int, *, k: int = 5) -> float:
 class BallsHolding(NamedTuple):
   """Which balls hold which points, summed both ways."""
 
-  count: np.ndarray  # [N] int, by point: how many balls hold it
-  any_in_ball: np.ndarray  # [M] bool, by ball: whether it holds any point
+  by_point: np.ndarray  # [N] int: how many balls hold it
+  by_ball: np.ndarray  # [M] bool: whether it holds any point
 
 
 def balls_holding(

@@ -72,10 +72,10 @@ def nearest_neighbours(
   if not 1 <= k <= len(reference) - exclude_self:
     raise ValueError(f"{k} neighbours asked of a set of {len(reference)}")
   centre = reference.mean(axis=0)  # distances keep more digits about the centre
-  points, reference = points - centre, reference - centre
+  moved, centred = points - centre, reference - centre
   found = [
-    nearest_in_block(points[start : start + CHUNK], reference, k, start, exclude_self)
-    for start in range(0, len(points), CHUNK)
+    nearest_in_block(moved[start : start + CHUNK], centred, k, start, exclude_self)
+    for start in range(0, len(moved), CHUNK)
   ]
   return Neighbours(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 

@@ -72,5 +72,11 @@ def write(path: pathlib.Path, tree: PyTree) -> None:
   """
   payload = flax.serialization.msgpack_serialize(tree)
   with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-    file.write(hashlib.sha256(payload).digest() + payload)
-  os.replace(file.name, path)
+    partial = pathlib.Path(file.name)
+    try:
+      file.write(hashlib.sha256(payload).digest() + payload)
+      file.flush()
+      os.replace(partial, path)
+    except OSError:
+      partial.unlink()
+      raise
