@@ -112,10 +112,15 @@ def schedule_from_betas(betas: np.ndarray) -> Schedule:
   rate = -np.log1p(-betas)
   # one table, from which sigma comes by expm1: 1 - alpha_bar would cancel in float32
   table = np.concatenate([[0.0], -np.cumsum(rate)])
-  times = np.arange(CLEAN, len(betas), dtype=np.float64)
 
-  def log_alpha_bar(t: Time) -> Any:
-    return _module(t).interp(t, times, table)
+  def log_alpha_bar(t: Time) -> Any:  # linear between two integers
+    xp = _module(t)
+    position = xp.clip(t, CLEAN, len(betas) - 1) - CLEAN
+    before = xp.floor(position).astype(np.int32)
+    after = xp.ceil(position).astype(np.int32)
+    values = xp.asarray(table)
+    slope = values[after] - values[before]
+    return values[before] + (position - before) * slope
 
   def variance(t: Time) -> Any:
     return 0.0 - _module(t).expm1(log_alpha_bar(t))  # and not -0 where there is none

@@ -136,12 +136,14 @@ def test_a_denoiser_that_knows_leaves_the_decoder_and_the_prior(num_steps, key):
 
   @jax.jit
   def both(key):
-    arguments, (key_1, key_2) = (lambda *_: x_0, schedule, x_0), jax.random.split(key)
-    return variational_bound(*arguments, key_1, **options), sampled_variational_bound(
-      *arguments, key_2, num_samples=1, **options
+    arguments, keys = (lambda *_: x_0, schedule, x_0), jax.random.split(key, 3)
+    return (
+      variational_bound(*arguments, keys[0], **options),
+      sampled_variational_bound(*arguments, keys[1], num_samples=1, **options),
+      variational_bound(*arguments, keys[2], variance="large", **options),
     )
 
-  bound, sampled = both(key)
+  bound, sampled, large = both(key)
   variance = betas[0]
   if num_steps > 1:
     variance = betas[1] * betas[0] / (1 - np.prod(1 - betas[:2]))
@@ -149,6 +151,7 @@ def test_a_denoiser_that_knows_leaves_the_decoder_and_the_prior(num_steps, key):
   outside = scipy.stats.norm.cdf(0.25 / np.sqrt(variance))
   wanted = -3 * np.log(inside) - 3 * np.log(outside)
   np.testing.assert_allclose(bound.decoder, [wanted], rtol=2e-5, atol=1e-6)
+  np.testing.assert_allclose(large.decoder, bound.decoder, rtol=1e-6)
   np.testing.assert_allclose(bound.steps, np.zeros((1, num_steps - 1)))
   np.testing.assert_allclose(sampled, bound.log_prob, rtol=1e-5)
 
