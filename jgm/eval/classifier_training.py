@@ -5,7 +5,7 @@ numbers, and half of the compilation, which would be theirs, is saved.
 """
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -122,8 +122,9 @@ def forward(recipe: Recipe, variables: PyTree, images: Array) -> tuple[Array, Ar
   standardised = (images - variables["mean"]) / variables["std"]
   # The numbers must not depend on the kind of device: no bfloat16 products.
   with jax.default_matmul_precision("highest"):
-    outputs: tuple[Array, Array] = net.apply(variables["params"], standardised)
-  return outputs
+    outputs: Any = net.apply(variables["params"], standardised)
+  logits, features = outputs
+  return logits, features
 
 
 @functools.partial(jax.jit, static_argnums=0)

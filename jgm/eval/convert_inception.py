@@ -2,9 +2,9 @@
 
     python -m jgm.eval.convert_inception weights.pth weights.npz
 
-The weights that published FIDs are measured with are those of pytorch-fid, which hold
-TensorFlow's network of 2015 (their last layer has 1,008 outputs). torchvision's own,
-trained anew (1,000 outputs), have the same layers and give other numbers.
+The weights are those that pytorch-fid uses and publishes: TensorFlow's network of 2015,
+whose last layer has 1,008 outputs. torchvision's own weights have the same layers, but
+1,000 outputs and other values. What they measure is not FID, so they are refused.
 """
 
 import argparse
@@ -30,15 +30,21 @@ def convert(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
   """The tensors of a state dict under jgm's names and in its layout.
 
   Args:
-    state_dict: of torchvision's `inception_v3` or of pytorch-fid's; the classifier, the
-      auxiliary one and the counters of batches are left out.
+    state_dict: by PyTorch's names; the last layer and the counters are left out.
 
   Returns:
     {"LAYER/PART": float32}, as `jgm.eval.inception` reads them.
 
   Raises:
-    ValueError: if a tensor is missing or of another shape; names it.
+    ValueError: if a tensor is missing or of another shape, and names it; or if the last
+      layer is not that of the network of 2015.
   """
+  outputs = len(state_dict["fc.bias"]) if "fc.bias" in state_dict else 1008
+  if outputs != 1008:
+    raise ValueError(
+      f"these weights tell {outputs} classes apart, the network that FID is defined by "
+      "1008: take those that pytorch-fid publishes"
+    )
   tensors = {}
   for layer, shape in layer_shapes().items():
     for part, source in SOURCES.items():
@@ -55,14 +61,6 @@ def convert(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
   return tensors
 
 
-def provenance(state_dict: Mapping[str, np.ndarray]) -> str:
-  """Whose weights these are, by the number of classes they were trained on."""
-  outputs = len(state_dict["fc.bias"]) if "fc.bias" in state_dict else None
-  if outputs == 1008:
-    return "the network of 2015: FIDs compare with published ones"
-  return "not the network of 2015: these numbers do NOT compare with published FIDs"
-
-
 def main(arguments: Sequence[str]) -> None:
   """The command."""
   parser = argparse.ArgumentParser(
@@ -77,8 +75,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.exit(1, "PyTorch reads this file: pip install torch, then run it again\n")
   state_dict = torch.load(paths.source, map_location="cpu", weights_only=True)
   arrays = {name: tensor.numpy() for name, tensor in state_dict.items()}
-  np.savez(paths.target, **convert(arrays))
-  print(f"{paths.target}: {provenance(arrays)}")
+  with open(paths.target, "wb") as file:  # savez would add an ending to a name
+    np.savez(file, allow_pickle=False, **convert(arrays))
+  print(f"{paths.target}: pass it as --config.eval.inception={paths.target}")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ from jgm.eval.inception_layers import (
 )
 from jgm.models.conv import conv
 
+Folded = Mapping[str, Array]
+
 SIZE = 299
 NUM_FEATURES = 2048
 BATCH_SIZE = 50
@@ -96,12 +98,11 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
   if not pathlib.Path(path).is_file():
     raise FileNotFoundError(f"config.eval.inception: there is no file {path}")
   try:
-    with np.load(path, allow_pickle=False) as file:
-      tensors = {name: file[name] for name in file.files}
+    # Opened here, since numpy leaves a file that is no archive open.
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+      tensors = {name: archive[name] for name in archive.files}
   except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-    raise ValueError(
-      f"{path} is no npz file of Inception's weights: {error}"
-    ) from error
+    raise ValueError(f"{path} is no file of Inception's weights: {error}") from error
   for name, shape in tensor_shapes().items():
     if name not in tensors:
       raise ValueError(f"{path} lacks the tensor {name} {shape}")
@@ -160,7 +161,7 @@ def to_input(images: np.ndarray) -> Array:
 
 
 @jax.jit
-def pool3(folded: Mapping[str, Array], x: Array) -> Array:
+def pool3(folded: Folded, x: Array) -> Array:
   """The features of prepared images.
 
   Args:
@@ -178,9 +179,7 @@ def pool3(folded: Mapping[str, Array], x: Array) -> Array:
   return x.mean(axis=(1, 2))
 
 
-def run_chain(
-  folded: Mapping[str, Array], chain: Chain, prefix: str, x: Array
-) -> Array:
+def run_chain(folded: Folded, chain: Chain, prefix: str, x: Array) -> Array:
   """One chain of a block.
 
   Args:
@@ -203,9 +202,7 @@ def run_chain(
   return x
 
 
-def run_layer(
-  folded: Mapping[str, Array], layer: Layer, prefix: str, x: Array
-) -> Array:
+def run_layer(folded: Folded, layer: Layer, prefix: str, x: Array) -> Array:
   """A convolution with its normalisation, rectified.
 
   Args:

@@ -111,7 +111,7 @@ def test_one_class_is_called_a_collapse(reference, digits):
   assert any("neighbourhoods" in w for w in found.warnings)
   assert not any(w.startswith("copying") for w in found.warnings)
   assert found.scalars["inception_style_score"].value < 1.3
-  assert found.scalars["class_kl_nats"].value > 2.1
+  assert found.scalars["class_kl_nats"].value > 1.9
   assert found.scalars["recall"].value < 0.15
 
 
