@@ -30,13 +30,13 @@ class AttentionBlock(nn.Module):
     channels = x.shape[-1]
     if channels % self.num_heads:
       raise ValueError(f"{self.num_heads} heads do not divide {channels} channels")
-    dense = lambda name, **kw: nn.Dense(channels, dtype=self.dtype, name=name, **kw)
-    heads = lambda a: rearrange(a, "b h w (n d) -> b (h w) n d", n=self.num_heads)
-    y = GroupNorm()(x)
-    # A bias on the keys adds the same number to all logits of a query: the softmax
-    # takes it out again, and its gradient is pure rounding.
-    query, key = heads(dense("query")(y)), heads(dense("key", use_bias=False)(y))
-    value = heads(dense("value")(y))
-    out = jax.nn.dot_product_attention(query, key, value)
+    # No biases: the softmax takes out what one on the keys adds, and one on the values
+    # only shifts the output, which has its own.
+    y = nn.Dense(3 * channels, use_bias=False, dtype=self.dtype, name="qkv")(
+      GroupNorm()(x)
+    )
+    y = rearrange(y, "b h w (qkv n d) -> qkv b (h w) n d", qkv=3, n=self.num_heads)
+    out = jax.nn.dot_product_attention(y[0], y[1], y[2])
     out = rearrange(out, "b (h w) n d -> b h w (n d)", h=x.shape[1])
-    return x + dense("out", kernel_init=nn.initializers.zeros)(out)
+    zeros = nn.initializers.zeros
+    return x + nn.Dense(channels, kernel_init=zeros, dtype=self.dtype, name="out")(out)

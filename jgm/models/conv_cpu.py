@@ -2,8 +2,8 @@
 
 On a CPU, XLA has a fast routine only for a plain forward convolution. What autodiff
 writes for the gradients falls back to scalar loops inside a `lax.scan`, where every
-training step runs. Here the input's gradient is a plain convolution, and the kernel's a
-matrix product over patches, in pieces small enough to stay in the cache.
+training step runs. Here both gradients are plain convolutions, the kernel's with the
+batch and the channels in each other's place.
 """
 
 import math
@@ -20,8 +20,6 @@ Pair = tuple[int, int]
 # XLA's routine packs its input anew for every few output pixels: below this many pixels
 # in an image a product over patches is up to 15 times faster.
 SMALL_IMAGE = 8
-# Patches are made and used in pieces that fit the cache; one of this many bytes stays there.
-PIECE_BYTES = 4 * 2**20
 
 
 class Geometry(NamedTuple):
@@ -74,35 +72,34 @@ def input_grad(y: Array, kernel: Array, geometry: Geometry) -> Array:
 
 
 def kernel_grad(x: Array, y: Array, geometry: Geometry) -> Array:
-  """The transpose in w: [B, H, W, C] and [B, Ho, Wo, O] to [kh, kw, C, O]."""
-  batch, channels, features = x.shape[0], x.shape[-1], y.shape[-1]
-  pieces = _pieces(
-    batch, math.prod(geometry.kernel) * y[0, :, :, 0].size * channels * 4
+  """The transpose in w: [B, H, W, C] and [B, Ho, Wo, O] to [kh, kw, C, O].
+
+  It is a convolution too: of x with y as the kernel, the channels as the batch and the
+  batch as the channels; strides and dilation change places. Without the transposes XLA
+  does not recognise it.
+  """
+  if geometry.kernel == (1, 1):
+    product = _dot(patches(x, geometry), y, ((0, 1, 2), (0, 1, 2)))
+    return product[None, None].astype(x.dtype)
+  padding = []
+  for axis in (0, 1):
+    low = geometry.padding[axis][0]
+    reach = (geometry.output[axis] - 1) * geometry.strides[axis] + 1
+    taps = (geometry.kernel[axis] - 1) * geometry.dilation[axis]
+    padding.append((low, taps + reach - geometry.image[axis] - low))
+  swapped = Geometry(
+    geometry.image,
+    geometry.output,
+    strides=geometry.dilation,
+    padding=tuple(padding),
+    dilation=geometry.strides,
   )
-
-  def product(x: Array, y: Array) -> Array:
-    return _dot(patches(x, geometry), y, ((0, 1, 2), (0, 1, 2)))
-
-  if pieces == 1:
-    grad = product(x, y)
-  else:
-    # The piece is the minor part of the batch, so that a batch that is split over
-    # devices stays so.
-    x, y = (rearrange(a, "(b n) ... -> b n ...", n=pieces) for a in (x, y))
-    take = lambda a, i: lax.dynamic_index_in_dim(a, i, axis=1, keepdims=False)
-    grad = lax.fori_loop(
-      0,
-      pieces,
-      lambda i, total: total + product(take(x, i), take(y, i)),
-      jnp.zeros((math.prod(geometry.kernel) * channels, features), _sum_dtype(x)),
-    )
-  return grad.reshape(*geometry.kernel, channels, features).astype(x.dtype)
+  x, y = rearrange(x, "b h w c -> c h w b"), rearrange(y, "b h w o -> h w b o")
+  return rearrange(xla_forward(x, y, swapped), "c kh kw o -> kh kw c o")
 
 
 def patches(x: Array, geometry: Geometry) -> Array:
   """What each output pixel sees: [B, H, W, C] to [B, Ho, Wo, kh * kw * C]."""
-  if geometry.kernel == (1, 1) and geometry.strides == (1, 1):
-    return lax.pad(x, jnp.zeros((), x.dtype), _pad_config(geometry.padding))
   padded = lax.pad(x, jnp.zeros((), x.dtype), _pad_config(geometry.padding))
   return jnp.concatenate(
     [_shifted(padded, offset, geometry) for offset in _offsets(geometry)], axis=-1
@@ -155,12 +152,6 @@ def _transposed(geometry: Geometry) -> Geometry:
 
 def _pad_config(padding: tuple[Pair, Pair]) -> list[tuple[int, int, int]]:
   return [(0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0)]
-
-
-def _pieces(batch: int, bytes_per_example: int) -> int:
-  """The least number of pieces that divides the batch and keeps each in the cache."""
-  wanted = math.ceil(batch * bytes_per_example / PIECE_BYTES)
-  return next(n for n in range(min(wanted, batch) or 1, batch + 1) if batch % n == 0)
 
 
 def _sum_dtype(a: Array) -> jnp.dtype:
