@@ -45,11 +45,13 @@ def kernel_distance(
       f"{num_blocks} blocks of 2 or more need as many pairs of features; got "
       f"{len(features_1)} and {len(features_2)}, and 2 blocks are the least"
     )
+  # Shuffled, since data are often in the order of their classes.
+  rng = np.random.default_rng(0)
   blocks = [
-    polynomial_mmd2(block_1, block_2)
-    for block_1, block_2 in zip(
-      np.array_split(features_1, num_blocks),
-      np.array_split(features_2, num_blocks),
+    polynomial_mmd2(features_1[rows_1], features_2[rows_2])
+    for rows_1, rows_2 in zip(
+      np.array_split(rng.permutation(len(features_1)), num_blocks),
+      np.array_split(rng.permutation(len(features_2)), num_blocks),
       strict=True,
     )
   ]

@@ -37,7 +37,9 @@ class FeatureNet(nn.Module):
       (logits [B, K], features [B, D]).
     """
     width = self.width
-    x = nn.gelu(Conv(width)(images))
+    # On a CPU a first layer at the full size of a larger image would take most time.
+    strides = 1 if min(images.shape[1:3]) <= 16 else 2
+    x = nn.gelu(Conv(width, strides=strides)(images))
     while min(x.shape[1:3]) > 4:
       width = min(2 * width, 4 * self.width)
       x = nn.gelu(nn.LayerNorm()(Conv(width, strides=2, use_bias=False)(x)))
@@ -50,7 +52,7 @@ class JudgeNet(nn.Module):
 
   Attributes:
     num_classes: the number of classes, K.
-    width: channels of every convolution.
+    width: channels of the last convolution; of those before, half as many.
     num_hidden: units of the hidden layer.
   """
 
@@ -68,9 +70,11 @@ class JudgeNet(nn.Module):
     Returns:
       (logits [B, K], hidden [B, num_hidden]).
     """
-    x = nn.relu(Conv(self.width, kernel_size=5, strides=2)(images))
-    while min(x.shape[1:3]) > 4:
-      x = nn.relu(Conv(self.width, kernel_size=5, strides=2)(x))
+    x, size = images, min(images.shape[1:3])
+    while x is images or size > 4:
+      size = -(-size // 2)
+      width = self.width if size <= 4 else self.width // 2
+      x = nn.relu(Conv(width, kernel_size=5, strides=2)(x))
     x = einops.rearrange(x, "b h w c -> b (h w c)")
     hidden = nn.relu(nn.Dense(self.num_hidden)(x))
     return nn.Dense(self.num_classes)(hidden), hidden

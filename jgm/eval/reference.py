@@ -101,7 +101,7 @@ def make_reference(
   title = net.description + (" (of turns: no labels)" if judge is None else "")
   nets = Nets(title, net.features, judge, inception)
   all_train = look(images, nets)
-  chosen_test = look(held_out[np.sort(rng.permutation(len(held_out))[:n])], nets)
+  chosen_test = look(held_out[rng.permutation(len(held_out))[:n]], nets)
   subsets = [rng.permutation(len(images))[:n] for _ in range(NUM_SUBSETS)]
   noise = rng.uniform(spec.low, spec.high, chosen_test.pixels.shape)
   return Reference(

@@ -55,8 +55,22 @@ def test_error_of_sets_that_differ_is_near_the_true_one(rng):
   assert true * 0.9 < claimed < true * 2
 
 
+def test_error_does_not_depend_on_the_order(rng):
+  """Sets in the order of their classes have blocks that differ by more than chance."""
+  features_1, features_2 = (
+    rng.normal(size=(300, 4)) + 5 * np.repeat(np.eye(4)[:3], 100, axis=0)
+    for _ in range(2)
+  )
+  ordered = kernel_distance(features_1, features_2)
+  mixed = rng.permutation(300)
+  shuffled = kernel_distance(features_1[mixed], features_2)
+  assert shuffled.value == pytest.approx(ordered.value)
+  assert ordered.standard_error < 5 * shuffled.standard_error
+  assert shuffled.standard_error < 5 * ordered.standard_error
+
+
 def test_symmetric_and_apart_for_sets_that_differ(rng):
-  features_1, features_2 = rng.normal(size=(50, 8)), rng.normal(size=(60, 8)) + 2
+  features_1, features_2 = rng.normal(size=(200, 8)), rng.normal(size=(240, 8)) + 2
   distance = kernel_distance(features_1, features_2)
   assert distance.value > 10 * distance.standard_error > 0
   assert kernel_distance(features_2, features_1).value == pytest.approx(distance.value)
