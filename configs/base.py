@@ -29,12 +29,14 @@ def base_config() -> ConfigDict:
     "b1": 0.9,
     "b2": 0.999,
     "accumulate_steps": 1,
+    "flatten": True,  # update all parameters as one vector: for small networks
   }
   config.data = {
     "name": "digits",
     "batch_size": 128,
     "seed": 0,  # the order of the data; its own, so that seeds share their batches
     "data_dir": placeholder(str),  # where TFDS datasets lie; local or gs://
+    "in_memory": False,  # whether a TFDS dataset lives whole on the device
     "flip": False,  # mirror half of the images
   }
   config.parallel = {

@@ -48,6 +48,7 @@ def smoke(config: ConfigDict) -> None:
   config.total_steps = 8
   config.data.batch_size = 16
   config.model.channels = 8
+  config.model.channel_multipliers = (1,)
   config.model.attention_resolutions = ()
   config.num_timesteps = 20
   config.sample.num_steps = 4
@@ -71,9 +72,11 @@ def photos(config: ConfigDict) -> None:
 def mnist(config: ConfigDict) -> None:
   """MNIST at 28x28; planned for one TPU chip, under an hour."""
   config.data.name = "mnist"
+  config.data.in_memory = True
   config.total_steps = 50_000
   config.ema_decay = 0.999
   config.optimizer.learning_rate = 2e-4
+  config.optimizer.flatten = False
   config.model.channels = 64
   config.model.channel_multipliers = (1, 2, 2)
   config.model.num_blocks = 2
@@ -94,10 +97,12 @@ def cifar10(config: ConfigDict) -> None:
   5,000 steps of warm-up, clipping at 1, EMA 0.9999, dropout 0.1, horizontal flips.
   """
   config.data.name = "cifar10"
+  config.data.in_memory = True
   config.data.flip = True
   config.total_steps = 800_000
   config.ema_decay = 0.9999
   config.optimizer.learning_rate = 2e-4
+  config.optimizer.flatten = False
   config.optimizer.warmup_steps = 5000
   config.model.channels = 128
   config.model.channel_multipliers = (1, 2, 2, 2)

@@ -46,7 +46,9 @@ def main() -> None:
     table.add_row(name, f"{title}\n{paper}", lines)
   console = Console(highlight=False)
   console.print(table)
-  console.print("\npython -m experiments.NAME --config=configs/NAME.py[:PRESET] [--help]")
+  console.print(
+    "\npython -m experiments.NAME --config=configs/NAME.py[:PRESET] [--help]"
+  )
 
 
 def _parsed(file: pathlib.Path) -> ast.Module:

@@ -118,6 +118,7 @@ def make(config) -> Experiment:
       levels=spec.levels,
       low=spec.low,
       high=spec.high,
+      variance=config.sample.variance,
     )
 
   log_prob = LogProb(

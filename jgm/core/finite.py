@@ -5,6 +5,8 @@ import jax.numpy as jnp
 
 from jgm.core.state import Array, PyTree
 
+_SMALL = 2**16  # numbers
+
 
 def all_finite(tree: PyTree) -> Array:
   """Whether every floating-point number of `tree` is finite.
@@ -15,9 +17,16 @@ def all_finite(tree: PyTree) -> Array:
   Returns:
     bool [].
   """
-  flags = [
-    jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if _floats(leaf)
-  ]
+  small, large = [], []
+  for leaf in jax.tree.leaves(tree):
+    if _floats(leaf):
+      (small if leaf.size <= _SMALL else large).append(leaf)
+  # Hundreds of small leaves are looked at as one: each alone is a kernel to compile.
+  by_dtype = {leaf.dtype: [] for leaf in small}
+  for leaf in small:
+    by_dtype[leaf.dtype].append(jnp.ravel(leaf))
+  looked_at = [*large, *map(jnp.concatenate, by_dtype.values())]
+  flags = [jnp.all(jnp.isfinite(leaf)) for leaf in looked_at]
   return jnp.all(jnp.stack(flags)) if flags else jnp.array(True)
 
 

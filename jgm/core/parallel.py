@@ -17,7 +17,14 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jgm.core.collectives import DATA_AXIS, pmean, shared_key
 from jgm.core.compiled import make_advance, make_call
 from jgm.core.experiment import Batch, Experiment
-from jgm.core.program import Program, abstract_state, base_key, batch_at, batched_leaves
+from jgm.core.program import (
+  RUN_ONCE,
+  Program,
+  abstract_state,
+  base_key,
+  batch_at,
+  batched_leaves,
+)
 from jgm.core.replicas import make_pmap_program
 from jgm.core.state import Array, PyTree
 
@@ -136,7 +143,7 @@ def _make_jit_program(
     lambda batched: NamedSharding(mesh, leaf_spec(batched)),
     batched_leaves(experiment, shapes),
   )
-  compiled_init = jax.jit(init, out_shardings=shardings)
+  compiled_init = jax.jit(init, out_shardings=shardings, compiler_options=RUN_ONCE)
   run = jax.jit(
     make_call(advance, batch, steps_per_call=steps_per_call),
     donate_argnums=0,

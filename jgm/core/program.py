@@ -9,6 +9,10 @@ from jgm.core.experiment import Batch, Experiment, Metrics
 from jgm.core.state import Array, PyTree, TrainState
 
 
+# For what runs once: a draw for each parameter is slow to compile, not to run.
+RUN_ONCE = {"xla_backend_optimization_level": 0}
+
+
 class Program(NamedTuple):
   """A compiled experiment.
 

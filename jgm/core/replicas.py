@@ -10,7 +10,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jgm.core.collectives import DATA_AXIS
 from jgm.core.compiled import Advance, Call, make_advance, make_call
 from jgm.core.experiment import Batch, Experiment
-from jgm.core.program import Program, abstract_state, base_key, batch_at, batched_leaves
+from jgm.core.program import (
+  RUN_ONCE,
+  Program,
+  abstract_state,
+  base_key,
+  batch_at,
+  batched_leaves,
+)
 from jgm.core.state import Array, PyTree, TrainState
 
 
@@ -117,7 +124,7 @@ def make_pmap_program(
   mapped = {"axis_name": DATA_AXIS, "devices": devices}
   run = jax.pmap(call, in_axes=(0, None, None), donate_argnums=0, **mapped)
   rerun = jax.pmap(advance, in_axes=(0, None), **mapped)
-  compiled_init = jax.jit(experiment.init)
+  compiled_init = jax.jit(experiment.init, compiler_options=RUN_ONCE)
   over_replicas = NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
   def running(state: TrainState) -> TrainState:

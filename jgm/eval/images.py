@@ -39,7 +39,7 @@ def make_image_evaluation(
     num_samples=num_samples,
     seed=seed,
     training_steps=judge_steps,
-    inception=None,
+    inception=inception,
   )
   value_range = {"low": data.spec.low, "high": data.spec.high}
 

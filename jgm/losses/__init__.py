@@ -1,0 +1,1 @@
+"""Losses: array mathematics, without networks, parameters or state."""

@@ -1,0 +1,1 @@
+"""Networks: forward passes, without losses or optimisers."""
