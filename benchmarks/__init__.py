@@ -1,0 +1,1 @@
+"""What jgm costs, beside a peer on the same machine: `python -m benchmarks`."""

@@ -1,0 +1,74 @@
+"""jgm's side: experiments/ddpm.py as anyone runs it, without the loop around it."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.worker import Trainer, serve
+from configs.ddpm import get_config
+from experiments.ddpm import make
+from jgm.core.parallel import make_program
+from jgm.models.unet import UNet
+
+
+def make_trainer(workload: dict[str, Any]) -> Trainer:
+  """The workload: preset, batch_size, num_seeds, steps_per_call."""
+  config = get_config(workload["preset"])
+  config.data.batch_size = workload["batch_size"]
+  experiment = make(config)
+  program = make_program(
+    experiment,
+    num_seeds=workload["num_seeds"],
+    steps_per_call=workload["steps_per_call"],
+  )
+  arrays = program.place(experiment.data.arrays(0, workload["steps_per_call"]))
+  state = program.init(0)
+
+  def run(num_steps: int) -> None:
+    nonlocal state
+    for done in range(0, num_steps, workload["steps_per_call"]):
+      n = min(workload["steps_per_call"], num_steps - done)
+      state, _, ok = program.run(state, arrays, n)
+      assert ok.all(), "a step was not finite"
+
+  num_parameters = sum(a.size for a in jax.tree.leaves(program.abstract.params))
+  return Trainer(
+    run,
+    {
+      "parameters": num_parameters // workload["num_seeds"],
+      "flops": forward_flops(config, experiment.data.spec.shape),
+      "versions": {"jax": jax.__version__},
+    },
+  )
+
+
+def forward_flops(config: Any, shape: tuple[int, int, int]) -> int:
+  """Floating-point operations of the U-Net's convolutions and products, once forward."""
+  model = UNet(dtype=config.dtype, **config.model)
+  x, t = jnp.zeros((config.data.batch_size, *shape)), jnp.zeros(config.data.batch_size)
+  variables = jax.eval_shape(model.init, jax.random.key(0), x, t)
+  return _flops(jax.make_jaxpr(model.apply)(variables, x, t).jaxpr)
+
+
+def _flops(jaxpr: Any) -> int:
+  total = 0
+  for eqn in jaxpr.eqns:
+    out = eqn.outvars[0].aval
+    if eqn.primitive.name == "jgm_conv_forward":
+      total += 2 * out.size * math.prod(eqn.invars[1].aval.shape[1:4])
+    elif eqn.primitive.name == "dot_general":
+      (contracted, _), _ = eqn.params["dimension_numbers"]
+      total += 2 * out.size * math.prod(eqn.invars[0].aval.shape[a] for a in contracted)
+    for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_jaxpr):
+      total += _flops(getattr(inner, "jaxpr", inner)) if _is_jaxpr(inner) else 0
+  return total
+
+
+def _is_jaxpr(value: Any) -> bool:
+  return hasattr(value, "eqns") or hasattr(value, "jaxpr")
+
+
+if __name__ == "__main__":
+  serve(make_trainer)

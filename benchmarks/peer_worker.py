@@ -1,0 +1,92 @@
+"""The peer's side: diffusers' UNet2DModel trained with PyTorch on the same workload.
+
+It runs in the environment of `benchmarks/peer.py`; the objective, the clipping, the
+optimiser and the average of the parameters are those of experiments/ddpm.py.
+"""
+
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import UNet2DModel
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.worker import Trainer, num_threads, serve
+
+
+def make_trainer(workload: dict[str, Any]) -> Trainer:
+  """The workload: model (jgm's fields), shape, batch_size, channels_last."""
+  torch.set_num_threads(num_threads())
+  torch.manual_seed(0)
+  model = make_model(workload["model"], workload["shape"])
+  height, width, channels = workload["shape"]
+  images = torch.rand(workload["batch_size"], channels, height, width) * 2 - 1
+  if workload["channels_last"]:
+    model = model.to(memory_format=torch.channels_last)
+    images = images.to(memory_format=torch.channels_last)
+  step = make_step(model, images)
+
+  def run(num_steps: int) -> None:
+    for _ in range(num_steps):
+      step()
+
+  with FlopCounterMode(display=False) as counter, torch.no_grad():
+    model(images, torch.zeros(len(images), dtype=torch.int64))
+  return Trainer(
+    run,
+    {
+      "parameters": sum(p.numel() for p in model.parameters()),
+      "flops": counter.get_total_flops(),
+      "versions": {
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+      },
+    },
+  )
+
+
+def make_model(fields: dict[str, Any], shape: list[int]) -> UNet2DModel:
+  """The U-Net of the same channels, blocks and attention as jgm's."""
+  multipliers = fields["channel_multipliers"]
+  sizes = [shape[0] // 2**i for i in range(len(multipliers))]
+  attends = [size in fields["attention_resolutions"] for size in sizes]
+  return UNet2DModel(
+    sample_size=tuple(shape[:2]),
+    in_channels=shape[2],
+    out_channels=shape[2],
+    layers_per_block=fields["num_blocks"],
+    block_out_channels=tuple(fields["channels"] * m for m in multipliers),
+    down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attends),
+    up_block_types=tuple(
+      "AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)
+    ),
+    attention_head_dim=None,  # one head
+    norm_num_groups=8,
+  )
+
+
+def make_step(model: UNet2DModel, images: torch.Tensor):
+  """One DDPM training step: loss, gradient, clipping, Adam, average."""
+  parameters = list(model.parameters())
+  average = [p.detach().clone() for p in parameters]
+  optimizer = torch.optim.Adam(parameters, lr=1e-3)
+  alpha_bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000), 0)
+
+  def step() -> None:
+    t = torch.randint(0, 1000, (len(images),))
+    eps = torch.randn_like(images)
+    signal = alpha_bar[t][:, None, None, None]
+    x_t = signal.sqrt() * images + (1 - signal).sqrt() * eps
+    loss = torch.nn.functional.mse_loss(model(x_t, t).sample, eps)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()
+    with torch.no_grad():
+      torch._foreach_lerp_(average, parameters, 1 - 0.995)
+
+  return step
+
+
+if __name__ == "__main__":
+  serve(make_trainer)
