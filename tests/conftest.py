@@ -1,4 +1,4 @@
-"""One setting for every test: eight simulated devices, strict shapes, no reused keys."""
+"""Every test: eight simulated devices, strict shapes, no key used twice."""
 
 import os
 
@@ -12,10 +12,10 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import jax  # noqa: E402
-import pytest  # noqa: E402
+import jax
+import pytest
 
-from jgm.cache import cache_dir  # noqa: E402
+from jgm.cache import cache_dir
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)

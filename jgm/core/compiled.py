@@ -109,10 +109,10 @@ def _choose(ok: Array, new: TrainState, old: TrainState) -> TrainState:
 
 
 def _check_state(old: TrainState, new: TrainState) -> None:
-  old_structure, new_structure = jax.tree.structure(old), jax.tree.structure(new)
-  if old_structure != new_structure:
+  structures = [str(jax.tree.structure(state)) for state in (old, new)]
+  if structures[0] != structures[1]:
     raise TypeError(
-      f"the step changed the state's structure from {old_structure} to {new_structure}"
+      "the step changed the state's structure from {} to {}".format(*structures)
     )
   for (path, a), b in zip(
     jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(new), strict=True

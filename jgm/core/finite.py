@@ -1,5 +1,8 @@
 """Which numbers of a pytree are finite."""
 
+import collections
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -17,15 +20,15 @@ def all_finite(tree: PyTree) -> Array:
   Returns:
     bool [].
   """
-  small, large = [], []
+  small: dict[Any, list[Array]] = collections.defaultdict(list)
+  looked_at: list[Array] = []
   for leaf in jax.tree.leaves(tree):
-    if _floats(leaf):
-      (small if leaf.size <= _SMALL else large).append(leaf)
+    if _floats(leaf) and leaf.size <= _SMALL:
+      small[leaf.dtype].append(jnp.ravel(leaf))
+    elif _floats(leaf):
+      looked_at.append(leaf)
   # Hundreds of small leaves are looked at as one: each alone is a kernel to compile.
-  by_dtype = {leaf.dtype: [] for leaf in small}
-  for leaf in small:
-    by_dtype[leaf.dtype].append(jnp.ravel(leaf))
-  looked_at = [*large, *map(jnp.concatenate, by_dtype.values())]
+  looked_at += map(jnp.concatenate, small.values())
   flags = [jnp.all(jnp.isfinite(leaf)) for leaf in looked_at]
   return jnp.all(jnp.stack(flags)) if flags else jnp.array(True)
 

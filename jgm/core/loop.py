@@ -75,7 +75,7 @@ def train(
 
 
 def steps_taken(state: PyTree) -> int:
-  """The outer steps taken by a running or a whole state, or by its replicas or seeds."""
+  """The outer steps taken by a state, be it running or whole, or of many seeds."""
   return int(np.ravel(state.step)[0])
 
 

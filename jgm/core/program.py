@@ -8,7 +8,6 @@ import jax
 from jgm.core.experiment import Batch, Experiment, Metrics
 from jgm.core.state import Array, PyTree, TrainState
 
-
 # For what runs once: a draw for each parameter is slow to compile, not to run.
 RUN_ONCE = {"xla_backend_optimization_level": 0}
 
@@ -32,7 +31,7 @@ class Program(NamedTuple):
 
 
 def base_key(seed: int | Array) -> Array:
-  """The typed key [] of a seed; a fixed implementation, since it decides every number."""
+  """The typed key [] of a seed, of one fixed kind: the kind decides every number."""
   return jax.random.key(seed, impl="threefry2x32")
 
 

@@ -121,9 +121,14 @@ def make_pmap_program(
   num_replicas = mesh.shape[DATA_AXIS]
   call, advance = make_replica(experiment, num_replicas, steps_per_call)
   devices = list(mesh.devices.flat)
-  mapped = {"axis_name": DATA_AXIS, "devices": devices}
-  run = jax.pmap(call, in_axes=(0, None, None), donate_argnums=0, **mapped)
-  rerun = jax.pmap(advance, in_axes=(0, None), **mapped)
+  run = jax.pmap(
+    call,
+    axis_name=DATA_AXIS,
+    in_axes=(0, None, None),
+    devices=devices,
+    donate_argnums=0,
+  )
+  rerun = jax.pmap(advance, axis_name=DATA_AXIS, in_axes=(0, None), devices=devices)
   compiled_init = jax.jit(experiment.init, compiler_options=RUN_ONCE)
   over_replicas = NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 

@@ -9,8 +9,7 @@ Array = jax.Array
 PyTree = Any
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
   """All that a step reads and writes. Arrays only: no functions, never subclassed.
 
   With several players, `params`, `opt_state` and `model_state` are dicts with the
