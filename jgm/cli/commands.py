@@ -10,8 +10,20 @@ from jgm.cache import cache_dir
 from jgm.cli.config import load_config, restore_config
 from jgm.cli.console import print_message, print_results
 from jgm.cli.flags import Options, default_workdir, parse
-from jgm.cli.run import Make, Run, evaluate, make_run, restore_whole
-from jgm.cli.run_folder import RunFolder, open_run_folder, read_facts
+from jgm.cli.run import (
+  Make,
+  Run,
+  evaluate,
+  make_experiment,
+  make_run,
+  restore_whole,
+)
+from jgm.cli.run_folder import (
+  RunFolder,
+  open_run_folder,
+  read_facts,
+  write_run_folder,
+)
 from jgm.cli.sample import sample
 from jgm.cli.train import train
 from jgm.core import checkpoint
@@ -64,7 +76,7 @@ def existing_run(
   if make is None:
     make = _make_of(facts["experiment"])
   config = restore_config(facts["config_spec"], facts["config"], overrides)
-  needs = load_pretrained(make(config).pretrained)
+  needs = load_pretrained(make_experiment(make, config).pretrained)
   return make_run(facts["experiment"], make, config, RunFolder(workdir, facts), needs)
 
 
@@ -103,8 +115,10 @@ def _new_or_left_run(options: Options, make: Make) -> Run:
     config=config,
     command=options.command,
   )
-  needs = load_pretrained(make(config).pretrained)
-  return make_run(options.experiment, make, config, folder, needs)
+  needs = load_pretrained(make_experiment(make, config).pretrained)
+  run = make_run(options.experiment, make, config, folder, needs)
+  write_run_folder(folder)
+  return run
 
 
 def _make_of(experiment: str) -> Make:

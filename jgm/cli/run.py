@@ -1,7 +1,8 @@
 """A run: one experiment bound to its config and its folder."""
 
+import contextlib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from jgm.core.program import Program, base_key
 from jgm.core.state import PyTree
 
 Make = Callable[[ConfigDict], Experiment]
+DTYPES = ("float32", "bfloat16")
 
 
 class Run(NamedTuple):
@@ -27,6 +29,33 @@ class Run(NamedTuple):
   program: Program
   folder: RunFolder
   docstring: str  # of the experiment's file: what the report is headed with
+
+
+def make_experiment(make: Make, config: ConfigDict) -> Experiment:
+  """`make(config)`, with what is wrong about the config said in one line.
+
+  Args:
+    make: config -> Experiment.
+    config: the config.
+
+  Returns:
+    The Experiment.
+
+  Raises:
+    UserError: if a value of the config is none of those that there are.
+  """
+  if config.dtype not in DTYPES:
+    raise UserError(f"config.dtype={config.dtype!r}: it is one of {', '.join(DTYPES)}")
+  with _for_the_user():
+    return make(config)
+
+
+@contextlib.contextmanager
+def _for_the_user() -> Iterator[None]:
+  try:
+    yield
+  except (ValueError, LookupError, OSError) as error:
+    raise UserError(str(error)) from error
 
 
 def make_run(
@@ -52,8 +81,8 @@ def make_run(
     UserError: if the config's values do not go together.
   """
   parallel = config.parallel
-  try:
-    experiment = make(config)
+  experiment = make_experiment(make, config)
+  with _for_the_user():
     program = make_program(
       experiment,
       pretrained,
@@ -63,8 +92,6 @@ def make_run(
       data_devices=parallel.data_devices,
       model_devices=parallel.model_devices,
     )
-  except (ValueError, LookupError, OSError) as error:
-    raise UserError(str(error)) from error
   docstring = importlib.import_module(make.__module__).__doc__ or ""
   return Run(name, config, experiment, program, folder, docstring)
 

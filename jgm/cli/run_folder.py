@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from jgm.cli.config import ROOT, differing_keys
 from jgm.cli.errors import UserError
+from jgm.cli.storage import replace_file
 
 PACKAGES = ("jgm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -41,7 +42,7 @@ def open_run_folder(
   config: ConfigDict,
   command: str,
 ) -> RunFolder:
-  """Makes or reopens a run's folder, and writes config.json.
+  """What a run's folder is to hold; nothing is written, so a mistake leaves no trace.
 
   Args:
     path: the folder.
@@ -55,7 +56,7 @@ def open_run_folder(
 
   Raises:
     UserError: if the folder holds a run of another experiment or config (the keys that
-      differ are named), or cannot be written.
+      differ are named).
   """
   facts = {
     "experiment": experiment,
@@ -67,14 +68,28 @@ def open_run_folder(
     "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     "git_commit": _git_commit(),
   }
-  if (path / "config.json").exists():  # refuse before anything is written
+  if (path / "config.json").exists():
     _check_same_run(path, read_facts(path), facts)
-  try:
-    (path / "samples").mkdir(parents=True, exist_ok=True)
-    _write(path / "config.json", json.dumps(facts, indent=2) + "\n")
-  except OSError as error:
-    raise UserError(f"the run folder {path} cannot be written: {error}") from error
   return RunFolder(path, facts)
+
+
+def write_run_folder(folder: RunFolder) -> None:
+  """Makes the folder and writes its config.json.
+
+  Args:
+    folder: what `open_run_folder` returned.
+
+  Raises:
+    UserError: if it cannot be written.
+  """
+  text = json.dumps(folder.facts, indent=2) + "\n"
+  try:
+    folder.samples.mkdir(parents=True, exist_ok=True)
+    replace_file(folder.path / "config.json", text.encode())
+  except OSError as error:
+    raise UserError(
+      f"the run folder {folder.path} cannot be written: {error}"
+    ) from error
 
 
 def read_facts(path: pathlib.Path) -> dict[str, Any]:
@@ -109,13 +124,6 @@ def _check_same_run(path: pathlib.Path, old: dict, new: dict) -> None:
       + "\n  ".join(differing)
       + "\nGive this run a --workdir of its own, or delete that one."
     )
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-  """Whole or not at all: a kill in between leaves the old file."""
-  unfinished = path.with_suffix(".tmp")
-  unfinished.write_text(text)
-  unfinished.replace(path)
 
 
 def _plain(config: ConfigDict) -> dict[str, Any]:
