@@ -77,7 +77,7 @@ class _Session:
       self.run.program,
       state,
       total_steps=self.config.total_steps,
-      stop_every=[every for every in self._periods() if every],
+      stop_every=[every for every in self._periods() if every > 0],
     )
     if self._evaluates_at(step) and not _is_evaluated(self.log, step):
       self._evaluate(state, step)  # a kill came between saving and evaluating
@@ -107,12 +107,11 @@ class _Session:
 
   def _saves_at(self, step: int) -> bool:
     may_be_best = self.config.stop.metric is not None and self._evaluates_at(step)
-    is_due = step % self.config.checkpoint.every_steps == 0
+    is_due = _is_due(step, self.config.checkpoint.every_steps)
     return is_due or may_be_best or step == self.config.total_steps
 
   def _evaluates_at(self, step: int) -> bool:
-    every = self.config.eval.every_steps
-    return bool(every) and step > 0 and step % every == 0
+    return _is_due(step, self.config.eval.every_steps)
 
   def _log(self, chunk: Chunk) -> None:
     """Adds the chunk to the window, which becomes a row when it is full.
@@ -124,7 +123,7 @@ class _Session:
       self.window.setdefault(name, []).extend(rows.tolist())
     row = None
     is_last = chunk.step == self.config.total_steps
-    if chunk.step % self.config.log.every_steps == 0 or is_last:
+    if _is_due(chunk.step, self.config.log.every_steps) or is_last:
       row = {name: np.mean(rows, axis=0) for name, rows in self.window.items()}
       self.window.clear()
     self.progress.update(chunk.step, row)
@@ -170,6 +169,10 @@ class _Session:
       f"evaluations; the best, {best.best_value:.4g}, was at step {best.best_step}"
     )
     return True
+
+
+def _is_due(step: int, every: int) -> bool:
+  return every > 0 and step > 0 and step % every == 0  # 0: at the end only
 
 
 def _is_evaluated(log: MetricsLog, step: int) -> bool:
