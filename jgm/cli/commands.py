@@ -117,6 +117,8 @@ def _new_or_left_run(options: Options, make: Make) -> Run:
   )
   needs = load_pretrained(make_experiment(make, config).pretrained)
   run = make_run(options.experiment, make, config, folder, needs)
+  if run.experiment.data is not None:  # data that are not there leave no folder either
+    run.experiment.data.arrays(0, config.parallel.steps_per_call)
   write_run_folder(folder)
   return run
 
