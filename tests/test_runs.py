@@ -11,6 +11,7 @@ import socket
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from PIL import Image
 
@@ -20,19 +21,22 @@ from jgm.cli.commands import existing_run
 from jgm.cli.console import Progress
 from jgm.cli.log import read_rows
 from jgm.cli.main import main
-from jgm.core import Evaluation, Scalar, checkpoint
+from jgm.core import (
+  Aux,
+  Dataset,
+  Evaluation,
+  Experiment,
+  Scalar,
+  checkpoint,
+  gradient_step,
+  new_state,
+  with_ema,
+)
 
 SMOKE = ("--config=configs/ddpm.py:smoke", "--config.parallel.data_devices=1")
 
 
-def with_change(change):
-  """`ddpm.make`, whose experiment `change` makes another one of."""
-
-  @functools.wraps(ddpm.make)  # keeps the module, whose docstring heads the report
-  def make(config):
-    return change(ddpm.make(config))
-
-  return make
+ARRAYS = {"x": np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)}
 
 
 def measure_size(state, key):
@@ -40,8 +44,45 @@ def measure_size(state, key):
   return Evaluation({"size": Scalar(float(size))}, {})
 
 
+def make_toy(config):
+  """Linear regression with noise on its inputs: it compiles in no time."""
+  tx = optax.adam(0.1)
+
+  def toy_batch(arrays, step):
+    return {"x": jax.lax.dynamic_slice_in_dim(arrays["x"], 16 * (step % 4), 16)}
+
+  def objective(params, state, batch, key):
+    noise = 0.1 * jax.random.normal(key, (16,))
+    return jnp.mean((batch["x"] @ params["w"] + noise - 1.0) ** 2), Aux({})
+
+  def init(key, pretrained):
+    key_params, key_state = jax.random.split(key)
+    params = {"w": jax.random.normal(key_params, (3,))}
+    return new_state(key_state, params, tx.init(params), ema=True)
+
+  return Experiment(
+    data=Dataset("toy", None, 16, lambda step, number: ARRAYS, toy_batch, None),
+    init=init,
+    step=with_ema(gradient_step(objective, tx), config.ema_decay),
+    evaluate=measure_size,
+    sample=None,
+  )
+
+
+def changed(make, **changes):
+  """`make`, with some of the experiment's functions replaced by what each makes."""
+
+  @functools.wraps(make)  # keeps the module, whose docstring heads the report
+  def make_changed(config):
+    experiment = make(config)
+    new = {name: change(experiment) for name, change in changes.items()}
+    return experiment._replace(**new)
+
+  return make_changed
+
+
 # The evaluation of images takes longer than all the steps: most tests do without.
-quick = with_change(lambda experiment: experiment._replace(evaluate=measure_size))
+quick = changed(ddpm.make, evaluate=lambda experiment: measure_size)
 
 
 def command(workdir, *arguments, make=quick):
@@ -63,8 +104,8 @@ def saved_steps(workdir):
   return checkpoint.steps(str(workdir / "checkpoints"))
 
 
-def saved_state(workdir, step=None):
-  run = existing_run(workdir, quick)
+def saved_state(workdir, make=make_toy, step=None):
+  run = existing_run(workdir, make)
   directory = str(run.folder.checkpoints)
   return checkpoint.restore(directory, run.program.abstract, step=step).state
 
@@ -102,9 +143,16 @@ def finished(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sixteen(tmp_path_factory):
   """The run of 16 steps that nothing interrupts."""
-  workdir = tmp_path_factory.mktemp("sixteen") / "ddpm"
-  command(workdir, "--config.total_steps=16")
+  workdir = tmp_path_factory.mktemp("sixteen") / "toy"
+  command(workdir, "--config.total_steps=16", make=make_toy)
   return workdir
+
+
+@pytest.fixture
+def eight(tmp_path):
+  """A run that has taken 8 steps, with checkpoints at 4 and 8."""
+  command(tmp_path / "eight", make=make_toy)
+  return tmp_path / "eight"
 
 
 @pytest.fixture
@@ -130,15 +178,16 @@ def test_the_folder_holds_what_a_person_looks_for(finished):
   pictures = sorted(path.name for path in (finished / "samples").glob("*-00000008.png"))
   assert len(pictures) == 3, pictures
   page = (finished / "report.html").read_text()
-  assert facts["command"] in page and "frechet distance" in page.lower()
+  assert f"<span>--workdir={finished}</span>" in page
+  assert "frechet distance" in page.lower()
 
 
 def test_a_finished_run_is_left_as_it_is(copied, capsys):
-  before = timeless_rows(copied), saved_state(copied)
+  before = timeless_rows(copied), saved_state(copied, quick)
   command(copied)
   assert "resuming from step 8" in capsys.readouterr().out
   assert timeless_rows(copied) == before[0]
-  assert_same_bits(saved_state(copied), before[1])
+  assert_same_bits(saved_state(copied, quick), before[1])
 
 
 def test_samples_are_a_picture_and_arrays(copied, capsys):
@@ -160,19 +209,22 @@ def test_samples_are_a_picture_and_arrays(copied, capsys):
   assert np.any(first["samples"] != other)
 
 
-def test_a_finished_run_is_evaluated_again(finished, capsys):
-  before = (finished / "metrics.jsonl").read_bytes()
-  command(finished, "--mode=evaluate", make=ddpm.make)
+def test_a_finished_run_is_evaluated_again(eight, capsys):
+  before = (eight / "metrics.jsonl").read_bytes()
+  capsys.readouterr()
+  command(eight, "--mode=evaluate", make=make_toy)
   printed = capsys.readouterr().out
-  assert "evaluating at step 8" in printed
-  assert "frechet distance" in printed and "floor" in printed
-  assert (finished / "metrics.jsonl").read_bytes() == before
+  assert "evaluating at step 8" in printed and "\nsize" in printed
+  assert (eight / "metrics.jsonl").read_bytes() == before
 
 
 def test_a_class_can_be_asked_of_a_model_that_knows_classes(tmp_path, capsys):
-  asked = ("--mode=sample", "--num_samples=2", "--class_label=3")
   workdir = tmp_path / "run"
-  command(workdir, "--config.class_conditional=true", "--config.total_steps=2")
+  asked = ("--mode=sample", "--num_samples=2", "--steps=1", "--class_label=3")
+  command(workdir, "--config.class_conditional=true", "--config.total_steps=0")
+  run = existing_run(workdir, quick)  # of a model that is as it began
+  state = run.program.init(0)
+  checkpoint.save(str(run.folder.checkpoints), state, step=0, metadata={})
   command(workdir, *asked)
   with np.load(workdir / "samples" / "samples.npz") as file:
     assert file["samples"].shape == (2, 8, 8, 1) and file["class_label"] == 3
@@ -181,7 +233,7 @@ def test_a_class_can_be_asked_of_a_model_that_knows_classes(tmp_path, capsys):
 
 
 def test_several_seeds_are_told_by_mean_and_spread(tmp_path, capsys):
-  command(tmp_path / "run", "--config.num_seeds=2", "--config.total_steps=4")
+  command(tmp_path / "run", "--config.num_seeds=2", make=make_toy)
   printed = capsys.readouterr().out
   size = next(line for line in printed.splitlines() if line.startswith("size"))
   assert "±" in size
@@ -193,15 +245,13 @@ def test_several_seeds_are_told_by_mean_and_spread(tmp_path, capsys):
 
 def test_early_stopping_names_the_best(tmp_path, capsys):
   values = iter([3.0, 1.0, 2.0, 2.5, 9.0, 9.0])
-  falling_then_rising = with_change(
-    lambda experiment: experiment._replace(
-      evaluate=lambda state, key: Evaluation({"size": Scalar(next(values))}, {})
-    )
+  falls_and_rises = lambda _: (
+    lambda state, key: Evaluation({"size": Scalar(next(values))}, {})
   )
   workdir = tmp_path / "run"
   stop = ("--config.stop.metric=eval/size", "--config.stop.patience=2")
   periods = ("--config.total_steps=40", "--config.eval.every_steps=4")
-  command(workdir, *stop, *periods, make=falling_then_rising)
+  command(workdir, *stop, *periods, make=changed(make_toy, evaluate=falls_and_rises))
   printed = capsys.readouterr().out
   assert "no better eval/size in 2 evaluations; the best, 1, was at step 8" in printed
   assert 8 in saved_steps(workdir) and max(saved_steps(workdir)) == 16
@@ -263,6 +313,7 @@ def test_a_dataset_that_is_not_there_names_the_command(tmp_path, capsys, monkeyp
   error = refusal(capsys, tmp_path / "run", "--config.data.name=mnist", data_dir)
   assert f"dataset 'mnist' is not prepared in {tmp_path}" in error
   assert f"python -m jgm.data.prepare mnist --data_dir={tmp_path}" in error
+  assert not (tmp_path / "run").exists()
   error = refusal(capsys, tmp_path / "run", "--config.data.name=minst", data_dir)
   assert "did you mean 'mnist'?" in error
 
@@ -283,7 +334,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
 
 @pytest.mark.parametrize(
   ("key", "value", "leaf"),
-  [("channels", 16, "(8,), this run (16,)"), ("num_blocks", 2, "has none")],
+  [
+    (
+      "channels",
+      16,
+      "params/AttentionBlock_0/GroupNorm_0/bias: checkpoint (8,), this run (16,)",
+    ),
+    ("num_blocks", 2, "params/ResidualBlock_3/Conv_0/kernel: checkpoint (3, 3, 16, 8)"),
+  ],
 )
 def test_a_checkpoint_of_another_model_is_never_loaded_in_part(
   key, value, leaf, copied, capsys
@@ -293,7 +351,6 @@ def test_a_checkpoint_of_another_model_is_never_loaded_in_part(
     change = [f"--config.model.{key}={value}"] if mode == "train" else []
     error = refusal(capsys, copied, f"--mode={mode}", *change)
     assert "does not fit this run: " in error and leaf in error
-    assert "opt_state/" in error or "params/" in error
   assert saved_steps(copied) == [4, 8]
 
 
@@ -321,31 +378,33 @@ def test_samples_that_cannot_be_drawn(arguments, message, finished, capsys):
   assert message in error and "\n" not in error
 
 
-def test_a_flipped_byte_costs_one_checkpoint_and_no_bit(copied, sixteen, capsys):
-  newest = copied / "checkpoints" / "00000008" / "arrays"
-  largest = max(newest.rglob("*"), key=lambda path: path.stat().st_size)
+def test_a_flipped_byte_costs_one_checkpoint_and_no_bit(eight, sixteen, capsys):
+  newest = eight / "checkpoints" / "00000008" / "arrays"
+  files = [path for path in newest.rglob("*") if path.is_file()]
+  largest = max(files, key=lambda path: path.stat().st_size)
   content = bytearray(largest.read_bytes())
   content[len(content) // 2] ^= 1
   largest.write_bytes(content)
-  command(copied, "--config.total_steps=16")
+  command(eight, "--config.total_steps=16", make=make_toy)
   printed = capsys.readouterr().out
   assert "00000008 is damaged: " in printed
   assert "Going back to the one before it." in printed
   assert "resuming from step 4" in printed
-  assert_same_bits(saved_state(copied), saved_state(sixteen))
-  assert timeless_rows(copied) == timeless_rows(sixteen)
+  assert_same_bits(saved_state(eight), saved_state(sixteen))
+  assert timeless_rows(eight) == timeless_rows(sixteen)
 
 
-def test_what_may_change_goes_on_and_ends_the_same(copied, sixteen, capsys):
+def test_what_may_change_goes_on_and_ends_the_same(eight, sixteen, capsys):
   command(
-    copied,
+    eight,
     "--config.total_steps=16",
     "--config.parallel.steps_per_call=3",
     "--config.log.every_steps=8",
     "--config.eval.every_steps=16",
+    make=make_toy,
   )
   assert "resuming from step 8" in capsys.readouterr().out
-  assert_same_bits(saved_state(copied), saved_state(sixteen))
+  assert_same_bits(saved_state(eight), saved_state(sixteen))
 
 
 def test_signals_save_and_the_run_goes_on_bit_for_bit(
@@ -360,38 +419,32 @@ def test_signals_save_and_the_run_goes_on_bit_for_bit(
       os.kill(os.getpid(), signals.pop(step))
 
   monkeypatch.setattr(Progress, "update", interrupted_update)
-  run = (
-    tmp_path / "run",
-    "--config.total_steps=16",
-    "--config.parallel.steps_per_call=2",
-  )
+  workdir = tmp_path / "run"
+  arguments = ("--config.total_steps=16", "--config.parallel.steps_per_call=2")
   handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-  assert refusal(capsys, *run) == "SIGINT: saved at step 6; run it again to go on"
-  assert refusal(capsys, *run) == "SIGTERM: saved at step 10; run it again to go on"
-  assert handlers == (
-    signal.getsignal(signal.SIGINT),
-    signal.getsignal(signal.SIGTERM),
-  )
-  command(*run)
+  for name, step in [("SIGINT", 6), ("SIGTERM", 10)]:
+    error = refusal(capsys, workdir, *arguments, make=make_toy)
+    assert error == f"{name}: saved at step {step}; run it again to go on"
+  assert handlers == tuple(map(signal.getsignal, (signal.SIGINT, signal.SIGTERM)))
+  command(workdir, *arguments, make=make_toy)
   assert "resuming from step 10" in capsys.readouterr().out
-  assert_same_bits(saved_state(run[0]), saved_state(sixteen))
-  assert timeless_rows(run[0]) == timeless_rows(sixteen)
+  assert_same_bits(saved_state(workdir), saved_state(sixteen))
+  assert timeless_rows(workdir) == timeless_rows(sixteen)
 
 
-def test_a_loss_that_turns_nan_stops_and_keeps_what_was_good(
-  tmp_path, finished, capsys
-):
+def test_a_loss_that_turns_nan_stops_and_keeps_what_was_good(tmp_path, eight, capsys):
   def breaks_at_step_7(experiment):
     def step(state, batch, key):
       nan = jnp.where(state.step == 6, jnp.nan, 1.0)
-      return experiment.step(state, {**batch, "image": batch["image"] * nan}, key)
+      return experiment.step(state, {"x": batch["x"] * nan}, key)
 
-    return experiment._replace(step=step, evaluate=measure_size)
+    return step
 
   workdir = tmp_path / "run"
-  error = refusal(capsys, workdir, make=with_change(breaks_at_step_7))
-  assert error.startswith("step 7 is not finite: the first leaf that is not finite is ")
-  assert error.split()[-1].startswith("params/")
+  error = refusal(capsys, workdir, make=changed(make_toy, step=breaks_at_step_7))
+  assert error == (
+    "step 7 is not finite: the first leaf that is not finite is params/w"
+  )
   assert saved_steps(workdir) == [4]
-  assert_same_bits(saved_state(workdir), saved_state(finished, step=4))
-  assert timeless_rows(workdir) == timeless_rows(finished)[:1]
+  assert_same_bits(saved_state(workdir), saved_state(eight, step=4))
+  assert timeless_rows(workdir) == timeless_rows(eight)[:1]
