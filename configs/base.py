@@ -29,7 +29,7 @@ def base_config() -> ConfigDict:
     "b1": 0.9,
     "b2": 0.999,
     "accumulate_steps": 1,
-    "flatten": True,  # update all parameters as one vector: for small networks
+    "flatten": False,  # update all parameters as one vector: for small networks
   }
   config.data = {
     "name": "digits",
@@ -55,7 +55,7 @@ def base_config() -> ConfigDict:
     "inception": placeholder(str),  # weights for the Frechet Inception distance
   }
   config.stop = {  # early stopping, from the logged numbers
-    "metric": placeholder(str),  # such as "eval/frechet"
+    "metric": placeholder(str),  # such as "eval/frechet_distance"
     "mode": "min",
     "patience": 3,  # evaluations without improvement
   }

@@ -14,7 +14,8 @@ def get_config(preset: str = "") -> ConfigDict:
   config = base_config()
   config.total_steps = 1600
   config.ema_decay = 0.995
-  config.loss = "squared_error"  # the name of a function in jgm/losses/diffusion.py
+  config.optimizer.flatten = True
+  config.loss = "squared_error"  # the name of a function in jgm/losses/regression.py
   config.prediction = "eps"  # what the network predicts: "eps", "x_0" or "v"
   config.class_conditional = False
   config.schedule = "linear"  # or "cosine"
@@ -33,9 +34,9 @@ def get_config(preset: str = "") -> ConfigDict:
     "num_steps": 100,
     "variance": "large",  # of ancestral sampling; or "small"
     "eta": 0.0,  # of DDIM
-    "chunk_size": 250,
+    "chunk_size": 250,  # images at a time
+    "bound_samples": 50,  # terms of the variational bound, drawn for each image
   }
-  config.eval.bound_samples = 50  # terms of the variational bound, drawn per example
   return with_preset(
     config,
     preset,
@@ -52,12 +53,13 @@ def smoke(config: ConfigDict) -> None:
   config.model.attention_resolutions = ()
   config.num_timesteps = 20
   config.sample.num_steps = 4
+  config.sample.chunk_size = 16
   config.parallel.steps_per_call = 4
   config.log.every_steps = 4
   config.checkpoint.every_steps = 4
   config.eval.num_samples = 32
   config.eval.judge_steps = 20
-  config.eval.bound_samples = 4
+  config.sample.bound_samples = 4
 
 
 def photos(config: ConfigDict) -> None:

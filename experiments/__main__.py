@@ -30,7 +30,8 @@ def describe(name: str) -> tuple[str, str, list[tuple[str, str]]]:
   presets = [
     (node.name, (ast.get_docstring(node) or "").splitlines()[0])
     for node in config.body
-    if isinstance(node, ast.FunctionDef) and node.name != "get_config"
+    if isinstance(node, ast.FunctionDef)
+    and [a.arg for a in node.args.args] == ["config"]
   ]
   return title, paper, presets
 

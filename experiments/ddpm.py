@@ -28,8 +28,7 @@ from jgm.core import (
 )
 from jgm.data import make_dataset
 from jgm.eval.images import make_image_evaluation
-from jgm.eval.likelihood import held_out_likelihood
-from jgm.losses import diffusion
+from jgm.losses import diffusion, regression
 from jgm.models.unet import UNet
 from jgm.samplers import ancestral, class_labels, ddim, in_chunks, timestep_pairs
 
@@ -44,7 +43,7 @@ def make(config) -> Experiment:
   model = UNet(num_classes=num_classes, dtype=config.dtype, **config.model)
   make_schedule = choose(config.schedule, SCHEDULES, what="config.schedule")
   schedule = make_schedule(config.num_timesteps)
-  loss_of = choose(config.loss, diffusion, what="config.loss")
+  loss_of = choose(config.loss, regression, what="config.loss")
   tx = make_optimizer(total_steps=config.total_steps, **config.optimizer)
 
   def network(params, label, **options):
@@ -62,7 +61,7 @@ def make(config) -> Experiment:
     target = noise.target(
       config.prediction, truth, schedule.alpha(t), schedule.sigma(t)
     )
-    return jnp.mean(loss_of(predict(x_t, t), target)), Aux({})
+    return jnp.mean(loss_of(predict(x_t, t), target)), Aux()
 
   step = with_ema(gradient_step(objective, tx), config.ema_decay)
 
@@ -96,70 +95,65 @@ def make(config) -> Experiment:
       num_frames=num_frames,
     )
 
-  def sample(state, key, n, *, sampler=None, num_steps=None, class_label=None):
-    sampler = sampler or config.sample.sampler
-    num_steps = num_steps or config.sample.num_steps
+  def sample(
+    state,
+    key,
+    n,
+    *,
+    sampler=config.sample.sampler,
+    num_steps=config.sample.num_steps,
+    class_label=None,
+  ):
     label = class_labels(n, num_classes, class_label)
-    return in_chunks(
-      lambda key, label: walk(state.ema_params, key, label, sampler, num_steps),
+    draw = lambda key, label: walk(state.ema_params, key, label, sampler, num_steps)
+    return in_chunks(draw, key, label, size=config.sample.chunk_size)
+
+  def trajectory(state, key):
+    label, num_steps = class_labels(6, num_classes), config.sample.num_steps
+    x_0, frames = walk(
+      state.ema_params,
       key,
       label,
-      size=min(n, config.sample.chunk_size),
+      config.sample.sampler,
+      num_steps,
+      num_frames=min(7, num_steps),
     )
+    captions = [*(f"t = {t}" for t in frames.t), "x_0"]
+    return jnp.concatenate([frames.x_t, x_0[None]]), captions
 
   @jax.jit
-  def bound(params, batch, key):
+  def bound(state, batch, key):
     return diffusion.sampled_variational_bound(
-      denoiser(params, batch["label"]),
+      denoiser(state.ema_params, batch["label"]),
       schedule,
       batch["image"],
       key,
-      num_samples=config.eval.bound_samples,
+      num_samples=config.sample.bound_samples,
       levels=spec.levels,
       low=spec.low,
       high=spec.high,
       variance=config.sample.variance,
     )
 
-  log_prob = LogProb(
-    lambda state, batch, key: bound(state.ema_params, batch, key), "bound"
-  )
-  evaluate_images = make_image_evaluation(
-    data,
-    num_samples=config.eval.num_samples,
-    seed=config.eval.seed,
-    inception=config.eval.inception,
-    judge_steps=config.eval.judge_steps,
-  )
-
-  def evaluate(state, key):
-    key_samples, key_frames, key_bound = jax.random.split(key, 3)
-    samples = sample(state, key_samples, config.eval.num_samples)
-    num_steps = config.sample.num_steps
-    x_0, frames = walk(
-      state.ema_params,
-      key_frames,
-      class_labels(6, num_classes),
-      config.sample.sampler,
-      num_steps,
-      num_frames=min(7, num_steps),
-    )
-    scalars = held_out_likelihood(
-      log_prob,
-      state,
+  log_prob = LogProb(bound, kind="bound", of="mass")
+  return Experiment(
+    data=data,
+    init=init,
+    step=step,
+    evaluate=make_image_evaluation(
       data,
-      key_bound,
-      num_examples=config.eval.num_samples,
-      chunk=config.sample.chunk_size,
-    )
-    return evaluate_images(
-      samples,
-      scalars,
-      frames=jnp.concatenate([frames.x_t, x_0[None]]),
-      captions=[*(f"t = {t}" for t in frames.t), "x_0"],
-    )
-
-  return Experiment(data, init, step, evaluate, sample, log_prob)
+      sample,
+      log_prob=log_prob,
+      trajectory=trajectory,
+      chunk_size=config.sample.chunk_size,
+      num_samples=config.eval.num_samples,
+      seed=config.eval.seed,
+      inception=config.eval.inception,
+      judge_steps=config.eval.judge_steps,
+    ),
+    sample=sample,
+    log_prob=log_prob,
+  )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class LoadedRun(NamedTuple):
     Returns:
       The samples [n, ...], in the data's range.
     """
-    key = base_key(seed)
+    key = base_key(seed, "sample")
     return self.experiment.sample(self.state, key, num_samples, **conditions)
 
   def evaluate(self, *, seed: int = 0) -> Evaluation:
@@ -43,7 +43,7 @@ class LoadedRun(NamedTuple):
     Returns:
       Its numbers and pictures.
     """
-    return self.experiment.evaluate(self.state, base_key(seed))
+    return self.experiment.evaluate(self.state, base_key(seed, "evaluate"))
 
 
 def load(workdir: str | os.PathLike[str], *, seed_index: int = 0) -> LoadedRun:

@@ -8,7 +8,7 @@ import jax
 
 from jgm.cache import cache_dir
 from jgm.cli.config import load_config, restore_config
-from jgm.cli.console import print_message, print_results
+from jgm.cli.console import print_message, print_results, print_warnings
 from jgm.cli.flags import Options, default_workdir, parse
 from jgm.cli.run import (
   Make,
@@ -132,3 +132,4 @@ def _evaluate(run: Run) -> None:
   print_message(f"evaluating at step {restored.step}")
   evaluations = evaluate(run, restored.state)
   print_results([evaluation.scalars for evaluation in evaluations])
+  print_warnings(evaluations)

@@ -63,7 +63,7 @@ def restore_config(
     UserError: for an override that would make it another run, or a stored key that
       this version of the config does not have.
   """
-  config = load_config(spec)
+  config = load_config(spec)  # where the stored one lacks a newer key: its default
   for key, value in flatten(stored).items():
     *parents, name = key.split(".")
     section = config
@@ -71,16 +71,17 @@ def restore_config(
       section = _child(config, section, key, parent)
     _child(config, section, key, name)
     section[name] = value
+  as_it_was = config.to_dict()
   for override in overrides:
     apply_override(config, override)
-  if differing := differing_keys(stored, config.to_dict()):
+  if differing := differing_keys(as_it_was, config.to_dict()):
     raise UserError("the run that is there differs:\n  " + "\n  ".join(differing))
   return config
 
 
 def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
   """{"x.y": value} for every value of a config, with lists as tuples."""
-  flat = {}
+  flat: dict[str, Any] = {}
   for key, value in config.items():
     if isinstance(value, ConfigDict | Mapping):
       flat |= flatten(value, f"{prefix}{key}.")

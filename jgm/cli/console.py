@@ -18,7 +18,7 @@ from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
-from jgm.core.experiment import Scalar
+from jgm.core.experiment import Evaluation, Scalar
 from jgm.eval.results import Result, format_number, format_spread, results
 
 _WIDEST = 78  # a line that fits any terminal needs no rewrapping when it is resized
@@ -265,6 +265,12 @@ def _print_table(rows: Sequence[Result], console: Console) -> None:
 def print_message(text: str, *, console: Console | None = None) -> None:
   """Prints one line, whatever is in it: no markup, no breaking."""
   (console or make_console()).print(Text(text), soft_wrap=True)
+
+
+def print_warnings(evaluations: Sequence[Evaluation]) -> None:
+  """Prints what evaluations warn of, each warning once."""
+  for warning in dict.fromkeys(w for each in evaluations for w in each.warnings):
+    print_message(f"warning: {warning}")
 
 
 def print_error(error: object, *, console: Console | None = None) -> None:

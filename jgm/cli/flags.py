@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -40,7 +40,7 @@ def parse(experiment: str, arguments: Sequence[str]) -> Options:
       value of the wrong type.
   """
   overrides = [a.split("config.", 1)[1] for a in arguments if _is_override(a)]
-  values = _define(experiment)
+  values: Any = _define(experiment)
   try:
     rest = values([experiment, *(a for a in arguments if not _is_override(a))])
   except flags.UnrecognizedFlagError as error:
@@ -77,7 +77,7 @@ def default_workdir(experiment: str, config_spec: str) -> str:
 
 def _define(experiment: str) -> flags.FlagValues:
   values = flags.FlagValues()  # not the global ones, so that main can be called twice
-  here = {"flag_values": values}
+  here: dict[str, Any] = {"flag_values": values}
   flags.DEFINE_string(
     "config", f"configs/{experiment}.py", "FILE[:PRESET]; --config.x.y=VALUE.", **here
   )

@@ -142,7 +142,9 @@ def evaluate(run: Run, state: PyTree) -> list[Evaluation]:
     One Evaluation per seed.
   """
   return [
-    run.experiment.evaluate(of_seed(run, state, i), base_key(run.config.eval.seed))
+    run.experiment.evaluate(
+      of_seed(run, state, i), base_key(run.config.eval.seed, "evaluate")
+    )
     for i in range(run.config.num_seeds)
   ]
 

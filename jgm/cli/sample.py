@@ -29,7 +29,7 @@ def sample(run: Run, options: Options) -> None:
       raise UserError(f"{run.name} has no {name} to choose: it has {', '.join(known)}")
   restored = restore_whole(run, print_message)
   state = of_seed(run, restored.state, 0)
-  key = base_key(options.seed)
+  key = base_key(options.seed, "sample")
   try:
     samples = run.experiment.sample(
       state, key, options.num_samples, **options.conditions

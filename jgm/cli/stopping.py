@@ -40,7 +40,9 @@ def standing(
   ]
   if not history:
     return None
-  values = [value if mode == "min" else -value for _, value in history]
+  sign = 1 if mode == "min" else -1
+  values = np.array([sign * value for _, value in history])
+  values[np.isnan(values)] = np.inf  # never the best
   best = int(np.argmin(values))
   step, value = history[best]
   return Standing(step, value, len(history) - 1 - best >= patience)

@@ -4,14 +4,20 @@ from typing import Any
 
 import numpy as np
 
-from jgm.cli.console import Progress, print_message, print_results
-from jgm.cli.errors import UserError
+from jgm.cli.console import (
+  Progress,
+  print_message,
+  print_results,
+  print_warnings,
+)
+from jgm.cli.errors import UserError, did_you_mean
 from jgm.cli.log import MetricsLog
 from jgm.cli.publish import publish
 from jgm.cli.run import Run, evaluate, logged_scalars
 from jgm.cli.signals import catch_signals
-from jgm.cli.stopping import standing
+from jgm.cli.stopping import Standing, standing
 from jgm.core import checkpoint
+from jgm.core.experiment import Evaluation
 from jgm.core.loop import Chunk
 from jgm.core.loop import train as training
 from jgm.core.state import PyTree
@@ -40,15 +46,9 @@ def train(run: Run) -> None:
     with catch_signals() as asked_to_end, Progress(total, step) as progress:
       session = _Session(run, log, progress, window)
       state, step = session.take_steps(state, step, asked_to_end)
-    whole = run.program.whole(state)
-    print_message(f"evaluating at step {step}")
-    evaluations = evaluate(run, whole)
-    if not _is_evaluated(log, step):
-      log.write(step, logged_scalars(evaluations))
-    where = publish(run, log, evaluations, whole, step)
-  print_results([e.scalars for e in evaluations], where=where)
-  for warning in {w for e in evaluations for w in e.warnings}:
-    print_message(f"warning: {warning}")
+      evaluations, where = session.evaluate(state, step)
+  print_results([each.scalars for each in evaluations], where=where)
+  print_warnings(evaluations)
 
 
 def _start(run: Run) -> tuple[PyTree, int, Window]:
@@ -69,6 +69,7 @@ class _Session:
   def __init__(self, run: Run, log: MetricsLog, progress: Progress, window: Window):
     self.run, self.log, self.progress, self.window = run, log, progress, window
     self.config = run.config
+    self.evaluated: tuple[int, Any] | None = None  # the step, and what came of it
 
   def take_steps(self, state: PyTree, step: int, asked_to_end) -> tuple[PyTree, int]:
     """Takes the steps that are left; returns the running state and its step."""
@@ -80,7 +81,7 @@ class _Session:
       stop_every=[every for every in self._periods() if every > 0],
     )
     if self._evaluates_at(step) and not _is_evaluated(self.log, step):
-      self._evaluate(state, step)  # a kill came between saving and evaluating
+      self.evaluate(state, step)  # a kill came between saving and evaluating
     if self._is_over():
       return state, step
     for chunk in chunks:
@@ -92,8 +93,9 @@ class _Session:
       if signal:
         raise Interrupted(f"{signal}: saved at step {step}; run it again to go on")
       if self._evaluates_at(step):
-        self._evaluate(state, step)
-      if self._is_over():
+        self.evaluate(state, step)
+      if self._has_row_at(step) and self._is_over():
+        self._save(state, step)
         break
     return state, step
 
@@ -105,13 +107,16 @@ class _Session:
       config.eval.every_steps,
     )
 
+  def _has_row_at(self, step: int) -> bool:
+    return _is_due(self.config.log.every_steps, step) or self._evaluates_at(step)
+
   def _saves_at(self, step: int) -> bool:
-    may_be_best = self.config.stop.metric is not None and self._evaluates_at(step)
-    is_due = _is_due(step, self.config.checkpoint.every_steps)
-    return is_due or may_be_best or step == self.config.total_steps
+    # Before an evaluation too: it may be long, and its metric may be the best.
+    is_due = _is_due(self.config.checkpoint.every_steps, step)
+    return is_due or self._evaluates_at(step) or step == self.config.total_steps
 
   def _evaluates_at(self, step: int) -> bool:
-    return _is_due(step, self.config.eval.every_steps)
+    return _is_due(self.config.eval.every_steps, step)
 
   def _log(self, chunk: Chunk) -> None:
     """Adds the chunk to the window, which becomes a row when it is full.
@@ -123,7 +128,7 @@ class _Session:
       self.window.setdefault(name, []).extend(rows.tolist())
     row = None
     is_last = chunk.step == self.config.total_steps
-    if _is_due(chunk.step, self.config.log.every_steps) or is_last:
+    if _is_due(self.config.log.every_steps, chunk.step) or is_last:
       row = {name: np.mean(rows, axis=0) for name, rows in self.window.items()}
       self.window.clear()
     self.progress.update(chunk.step, row)
@@ -145,14 +150,34 @@ class _Session:
         protect=[best.best_step] if best else [],
       )
 
-  def _evaluate(self, state: PyTree, step: int) -> None:
-    with self.progress.doing("evaluating"):
-      whole = self.run.program.whole(state)
-      evaluations = evaluate(self.run, whole)
-      self.log.write(step, logged_scalars(evaluations))
-      publish(self.run, self.log, evaluations, whole, step)
+  def evaluate(self, state: PyTree, step: int) -> tuple[list[Evaluation], dict]:
+    """Evaluates the state, once: logs the numbers, and publishes pictures and report.
 
-  def _standing(self):
+    Args:
+      state: the running state.
+      step: its step.
+
+    Returns:
+      One Evaluation per seed, and where to look.
+    """
+    if self.evaluated is None or self.evaluated[0] != step:
+      with self.progress.doing("evaluating"):
+        whole = self.run.program.whole(state)
+        evaluations = evaluate(self.run, whole)
+        self._check_stop_metric(logged_scalars(evaluations))
+        if not _is_evaluated(self.log, step):
+          self.log.write(step, logged_scalars(evaluations))
+        where = publish(self.run, self.log, evaluations, whole, step)
+      self.evaluated = (step, (evaluations, where))
+    return self.evaluated[1]
+
+  def _check_stop_metric(self, row: dict[str, Any]) -> None:
+    metric = self.config.stop.metric
+    if metric is not None and metric.startswith("eval/") and metric not in row:
+      hint = did_you_mean(metric, row)
+      raise UserError(f"config.stop.metric={metric!r} is not measured.{hint}")
+
+  def _standing(self) -> Standing | None:
     stop = self.config.stop
     if stop.metric is None:
       return None
@@ -171,8 +196,9 @@ class _Session:
     return True
 
 
-def _is_due(step: int, every: int) -> bool:
-  return every > 0 and step > 0 and step % every == 0  # 0: at the end only
+def _is_due(every_steps: int, step: int) -> bool:
+  """Whether something of this period is done at a step; 0: at the end only."""
+  return every_steps > 0 and step > 0 and step % every_steps == 0
 
 
 def _is_evaluated(log: MetricsLog, step: int) -> bool:

@@ -28,7 +28,8 @@ def pmean(tree: PyTree) -> PyTree:
 def shared_key(key: Array) -> Array:
   """A key that is the same on all replicas, made from a step's key.
 
-  For draws that decide what replicas share: a codebook's restart, a line search.
+  For draws that decide what replicas share: a codebook's restart, a line search. Split
+  the step's key first and share one of the parts: replica 0 may use the others itself.
 
   Args:
     key: the key that the Step was given, typed [].

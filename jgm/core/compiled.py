@@ -60,9 +60,9 @@ def make_call(
     agree: makes all replicas agree on a bool [].
 
   Returns:
-    (state, arrays, num_steps) -> (state, metrics with leaves [K, ...], ok). Where a
-    step gives a number that is not finite, `ok` is False and the state is the last good
-    one.
+    (state, arrays, num_steps) -> (state, metrics with leaves [K, ...], ok). Where what
+    is `guarded` is not finite after a step, `ok` is False and the state is the one
+    before that step.
   """
 
   @jax.jit  # traced once, though it is used for its shapes and in the loop
@@ -79,7 +79,7 @@ def make_call(
     def body(carry):
       index, _, state, rows = carry
       new_state, metrics = advance_from(state, arrays)
-      ok = agree(all_finite((new_state, metrics)))
+      ok = agree(all_finite(guarded(new_state, metrics)))
       state = _choose(ok, new_state, state)
       rows = jax.tree.map(lambda row, m: row.at[index].set(m), rows, metrics)
       return index + 1, ok, state, rows
@@ -92,6 +92,32 @@ def make_call(
     return state, rows, ok
 
   return call
+
+
+def guarded(state: TrainState, metrics: Metrics) -> PyTree:
+  """What must be finite after each step.
+
+  A method's own `extra` may hold infinities (masks, log weights), an optimiser may
+  start from one, and a mean over no episodes is NaN; parameters and losses may not.
+
+  Args:
+    state: the state after the step.
+    metrics: the step's.
+
+  Returns:
+    The parameters, their average, the model state, and all losses and gradient norms.
+  """
+  named = {
+    name: value
+    for name, value in metrics.items()
+    if name.rsplit("/", 1)[-1] in ("loss", "gradient_norm")
+  }
+  return {
+    "params": state.params,
+    "model_state": state.model_state,
+    "ema_params": state.ema_params,
+    "metrics": named,
+  }
 
 
 def _choose(ok: Array, new: TrainState, old: TrainState) -> TrainState:

@@ -1,6 +1,7 @@
 """What one file in `experiments/` makes out of a config, and the data it trains on."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from jgm.core.state import Array, PyTree, TrainState
@@ -13,7 +14,9 @@ Step = Callable[[TrainState, Batch, Array], tuple[TrainState, Metrics]]
 class Aux(NamedTuple):
   """What an objective returns beside its scalar."""
 
-  metrics: Metrics  # {"player/quantity": scalar}
+  metrics: Metrics = MappingProxyType(
+    {}
+  )  # {"quantity": scalar}; the player's name is put before it
   model_state: PyTree = None  # the new collections; None means unchanged
 
 
@@ -55,10 +58,15 @@ class Evaluation(NamedTuple):
 
 
 class LogProb(NamedTuple):
-  """A log-likelihood, and what kind of number it is."""
+  """A log-likelihood, and what kind of number it is.
 
-  fn: Callable[[TrainState, Batch, Array], Array]  # -> [B], nats
-  kind: Literal["exact", "bound", "dequantised"]
+  A density belongs to continuous values. Data that come in grey levels are dequantised
+  before `fn` sees them where it is one, by whoever calls it: once, for all methods.
+  """
+
+  fn: Callable[[TrainState, Batch, Array], Array]  # (state, batch, key) -> [B], nats
+  kind: Literal["exact", "bound"]  # a bound is at most the log-likelihood
+  of: Literal["mass", "density"]  # of the batch's grey levels, or of its values
 
 
 class Pretrained(NamedTuple):

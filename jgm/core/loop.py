@@ -1,10 +1,11 @@
 """The training loop: a generator of chunks of steps, which its user acts on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from jgm.core.compiled import guarded
 from jgm.core.experiment import Experiment
 from jgm.core.finite import first_non_finite
 from jgm.core.program import Program
@@ -59,19 +60,35 @@ def train(
     NotFiniteError: if a step gives a number that is not finite.
   """
   step = steps_taken(state)
-  host_arrays, arrays = None, {}
+  arrays = _arrays_from(experiment, program)
+  needed = arrays(step)
+  following = needed
   while step < total_steps:
     num_steps = _steps_until_stop(step, total_steps, stop_every, program.steps_per_call)
-    if experiment.data is not None:
-      needed = experiment.data.arrays(step, program.steps_per_call)
-      if needed is not host_arrays:  # data in memory are the same object each time
-        host_arrays, arrays = needed, program.place(needed)
-    state, metrics, ok = program.run(state, arrays, num_steps)
+    state, metrics, ok = program.run(state, needed, num_steps)
+    if step + num_steps < total_steps:  # read ahead while the device is at work
+      following = arrays(step + num_steps)
     if not bool(ok):
-      raise _diagnose(program, state, arrays)
-    step += num_steps
+      raise _diagnose(program, state, needed)
+    step, needed = step + num_steps, following
     rows = {name: np.asarray(rows)[:num_steps] for name, rows in metrics.items()}
     yield Chunk(step, state, rows)
+
+
+def _arrays_from(experiment: Experiment, program: Program) -> Callable[[int], PyTree]:
+  """step -> the arrays of the call that begins there, on the devices."""
+  host_arrays: PyTree = None
+  placed: PyTree = {}
+
+  def arrays(step: int) -> PyTree:
+    nonlocal host_arrays, placed
+    if experiment.data is not None:
+      asked_for = experiment.data.arrays(step, program.steps_per_call)
+      if asked_for is not host_arrays:  # data in memory are the same object each time
+        host_arrays, placed = asked_for, program.place(asked_for)
+    return placed
+
+  return arrays
 
 
 def steps_taken(state: PyTree) -> int:
@@ -89,5 +106,8 @@ def _steps_until_stop(
 def _diagnose(program: Program, state: PyTree, arrays: PyTree) -> NotFiniteError:
   """Takes the bad step again from the last good state, to name what went wrong."""
   new_state, metrics = program.rerun(state, arrays)
-  leaf = first_non_finite(new_state) or first_non_finite({"metric": metrics})
+  looked_at = guarded(new_state, metrics)
+  fields = ("params", "model_state", "ema_params", "metrics")
+  bad = (first_non_finite({field: looked_at[field]}) for field in fields)
+  leaf = next((path for path in bad if path), None)
   return NotFiniteError(steps_taken(state), leaf)

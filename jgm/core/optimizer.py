@@ -23,7 +23,7 @@ def make_optimizer(
   Args:
     learning_rate: the peak learning rate.
     total_steps: the number of training steps; a decay ends there, at 0.
-    warmup_steps: training steps over which the rate rises linearly from 0.
+    warmup_steps: training steps over which the rate rises linearly, from 1/n of it.
     decay: "constant", "linear" or "cosine": what follows the warm-up.
     clip_norm: the greatest global norm of the gradient; None does not clip.
     weight_decay: the decoupled weight decay.

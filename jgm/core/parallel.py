@@ -66,13 +66,13 @@ def make_program(
     raise ValueError(f"unknown strategy {strategy!r}: it is one of {STRATEGIES}")
   if steps_per_call < 1 or num_seeds < 1:
     raise ValueError("steps_per_call and num_seeds are at least 1")
+  if model_devices > 1:
+    raise ValueError("no leaf is sharded over `model` yet: set model_devices to 1")
   mesh = make_mesh(data_devices, model_devices)
   pretrained = pretrained or {}
   if strategy == "pmap":
-    if num_seeds > 1 or model_devices > 1:
-      raise ValueError(
-        "pmap goes neither with num_seeds nor with a model axis: use jit"
-      )
+    if num_seeds > 1:
+      raise ValueError("pmap does not go with num_seeds: use jit")
     _check_batch_size(experiment, mesh)
     return make_pmap_program(experiment, pretrained, mesh, steps_per_call)
   seeds_over_data = num_seeds > 1 and num_seeds % mesh.shape[DATA_AXIS] == 0
@@ -151,7 +151,8 @@ def _make_jit_program(
   )
 
   def place(arrays: PyTree) -> PyTree:
-    stream = experiment.data is not None and experiment.data.batch_axis is not None
+    data = experiment.data
+    stream = data is not None and data.batch_axis is not None and not seeds_over_data
     spec = (
       PartitionSpec(*[None] * experiment.data.batch_axis, DATA_AXIS)
       if stream

@@ -30,9 +30,22 @@ class Program(NamedTuple):
   steps_per_call: int
 
 
-def base_key(seed: int | Array) -> Array:
-  """The typed key [] of a seed, of one fixed kind: the kind decides every number."""
-  return jax.random.key(seed, impl="threefry2x32")
+PURPOSES = ("train", "data", "evaluate", "sample")
+
+
+def base_key(seed: int | Array, purpose: str = "train") -> Array:
+  """The typed key [] of a seed, of one fixed kind: the kind decides every number.
+
+  Args:
+    seed: the seed.
+    purpose: one of `PURPOSES`. Equal seeds of two purposes give unrelated draws: else
+      a run of seed 0 would be evaluated with the very noise it was trained with.
+
+  Returns:
+    The key.
+  """
+  key = jax.random.key(seed, impl="threefry2x32")
+  return jax.random.fold_in(key, PURPOSES.index(purpose))
 
 
 def batch_at(experiment: Experiment, arrays: PyTree, step: Array) -> Batch:

@@ -145,7 +145,7 @@ def make_pmap_program(
     init=lambda seed: running(compiled_init(base_key(seed), pretrained)),
     run=first_replica,
     rerun=rerun,
-    place=lambda arrays: arrays,
+    place=lambda arrays: jax.device_put(arrays, NamedSharding(mesh, PartitionSpec())),
     whole=lambda state: merge_replicas(experiment, state),
     running=running,
     abstract=abstract_state(experiment.init, base_key(0), pretrained),

@@ -34,7 +34,8 @@ def gradient_step(
 
   Returns:
     A Step. To the objective's metrics it adds `loss` and `gradient_norm` (before `tx`
-    clips it), all prefixed with `player/`, averaged over replicas.
+    clips it), all prefixed with `player/`. Gradients, metrics and the floating-point
+    leaves of the new `model_state` are averaged over replicas.
   """
 
   def step(state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
@@ -49,7 +50,7 @@ def gradient_step(
       "opt_state": opt_state,
     }
     if aux.model_state is not None:
-      new["model_state"] = aux.model_state
+      new["model_state"] = jax.tree.map(_average_of_floats, aux.model_state)
     metrics = {"loss": loss, "gradient_norm": optax.tree.norm(grads), **aux.metrics}
     return _replace(state, player, new), pmean(_prefixed(metrics, player))
 
@@ -121,6 +122,11 @@ def _replace(state: TrainState, player: str | None, new: Mapping[str, Any]):
   return state.replace(
     **{field: {**getattr(state, field), player: value} for field, value in new.items()}
   )
+
+
+def _average_of_floats(leaf: Array) -> Array:
+  # Statistics are estimates from a batch; counters are the same on all replicas.
+  return pmean(leaf) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
 def _prefixed(metrics: Metrics, player: str | None) -> dict[str, Array]:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jgm.core.experiment import Batch, Dataset
+from jgm.core.program import base_key
 from jgm.core.state import Array, PyTree
 from jgm.data.memory import Levels, finish, whole_split
 from jgm.data.spec import DataSpec
@@ -44,7 +45,7 @@ def make_photos(*, batch_size: int, seed: int, flip: bool = False) -> Dataset:
   """
 
   def batch(arrays: PyTree, step: Array) -> Batch:
-    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), step)
+    key = jax.random.fold_in(base_key(seed, "data"), step)
     key_place, key_flip = jax.random.split(key)
     photo, top, left = random_places(key_place, batch_size)
     crops = jax.vmap(

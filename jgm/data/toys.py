@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jgm.core.experiment import Batch, Dataset
+from jgm.core.program import base_key
 from jgm.core.state import Array, PyTree
 from jgm.data.errors import DatasetError
 from jgm.data.gaussian_mixture import (
@@ -84,14 +85,16 @@ def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Data
 
   def batch(arrays: PyTree, step: Array) -> Batch:
     del arrays
-    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), step)
+    key = jax.random.fold_in(base_key(seed, "data"), step)
     x, label = draw(key, batch_size)
     return {"x": x, "label": label}
 
   @functools.cache
   def split(which: str) -> Batch:
     check_split(which)
-    key = jax.random.key(("train", "test").index(which), impl="threefry2x32")
+    key = jax.random.fold_in(
+      base_key(0, "data"), 2**32 - 1 - ("train", "test").index(which)
+    )
     x, label = draw_split(key)
     return {"x": np.asarray(x), "label": np.asarray(label)}  # type: ignore[dict-item]
 

@@ -6,16 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jgm.core.experiment import Dataset, LogProb, Scalar
+from jgm.core.experiment import Batch, Dataset, LogProb, Scalar
 from jgm.core.state import Array, TrainState
-from jgm.data.spec import bits_per_dim
+from jgm.data.spec import bits_per_dim, dequantise
 from jgm.samplers.chunks import in_chunks
-
-NOTES = {
-  "exact": "exact log-likelihood",
-  "bound": "variational bound: the likelihood is at least as good",
-  "dequantised": "dequantised bound: the likelihood is at least as good",
-}
 
 
 def held_out_likelihood(
@@ -38,22 +32,32 @@ def held_out_likelihood(
     chunk: how many at a time.
 
   Returns:
-    {"bits_per_dim_KIND": Scalar}, lower is better, beside the ceiling log2(levels) of a
-    uniform model; {"nats_KIND": Scalar} for data that have no grey levels.
+    {NAME: Scalar}, lower is better. NAME is `bits_per_dim`, or `nats` for data without
+    grey levels, and says what kind of number it is: `_exact`, `_bound`, and
+    `_dequantised` where a density was taken of dequantised values. The ceiling is a
+    model that is uniform over the range.
   """
+  spec: Any = data.spec
+  dequantised = log_prob.of == "density" and spec.levels is not None
+
+  def log_prob_of(key: Array, batch: Batch) -> Array:
+    key_noise, key_log_prob = jax.random.split(key)
+    if dequantised:
+      batch = {**batch, "image": dequantise(batch["image"], spec, key_noise)}
+    return log_prob.fn(state, batch, key_log_prob)
+
   test = jax.tree.map(lambda leaf: np.asarray(leaf)[:num_examples], data.split("test"))
   n = len(jax.tree.leaves(test)[0])
-  nats = in_chunks(
-    lambda key, batch: log_prob.fn(state, batch, key), key, test, size=min(chunk, n)
-  )
-  spec: Any = data.spec
-  discrete = log_prob.kind != "dequantised"
+  nats = in_chunks(log_prob_of, key, test, size=min(chunk, n))
   if spec.levels is None:
-    values, unit, ceiling = -nats, "nats", None
+    values, unit = -nats, "nats"
+    ceiling = spec.dimensions * math.log(spec.high - spec.low)
   else:
-    values = bits_per_dim(nats, spec, discrete=discrete)
+    values = bits_per_dim(nats, spec, discrete=log_prob.of == "mass")
     unit, ceiling = "bits_per_dim", math.log2(spec.levels)
   error = float(np.std(values)) / math.sqrt(n)
-  note = f"{NOTES[log_prob.kind]}; {n} held-out examples, standard error {error:.2g}"
+  at_most = "" if log_prob.kind == "exact" and not dequantised else "an upper bound; "
+  note = f"{at_most}{n} held-out examples, standard error {error:.2g}"
+  name = f"{unit}_{log_prob.kind}" + "_dequantised" * dequantised
   value = Scalar(float(np.mean(values)), ceiling=ceiling, better="lower", note=note)
-  return {f"{unit}_{log_prob.kind}": value}
+  return {name: value}

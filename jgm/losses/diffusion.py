@@ -1,8 +1,7 @@
-"""The losses of diffusion models: the simple one, and the variational bound."""
+"""The variational bound of diffusion models, in nats per example."""
 
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,25 +21,6 @@ from jgm.noise import (
 )
 
 Array = jax.Array
-
-
-def squared_error(output: Array, target: Array) -> Array:
-  """The squared error of a prediction, per example, averaged over its dimensions.
-
-  With eps as the target this is the "simple" loss of DDPM, up to the factor 1 / D.
-
-  Args:
-    output: [B, ...] float. What the network predicts.
-    target: [B, ...] float. What it should have: `jgm.noise.target`.
-
-  Returns:
-    [B] float >= 0, zero iff the prediction is right; the mean over all axes but the
-    first. Weigh it by a function of t [B] for any other diffusion loss.
-
-  Reference: Ho, Jain, Abbeel 2020, eq. 14. https://arxiv.org/abs/2006.11239
-  """
-  chex.assert_equal_shape([output, target])
-  return jnp.mean(jnp.square(output - target), axis=range(1, output.ndim))
 
 
 class Bound(NamedTuple):

@@ -35,8 +35,9 @@ class AttentionBlock(nn.Module):
     y = nn.Dense(3 * channels, use_bias=False, dtype=self.dtype, name="qkv")(
       GroupNorm()(x)
     )
-    y = rearrange(y, "b h w (qkv n d) -> qkv b (h w) n d", qkv=3, n=self.num_heads)
-    out = jax.nn.dot_product_attention(y[0], y[1], y[2])
+    heads = lambda a: rearrange(a, "b h w (n d) -> b (h w) n d", n=self.num_heads)
+    query, key, value = map(heads, jnp.split(y, 3, axis=-1))
+    out = jax.nn.dot_product_attention(query, key, value)
     out = rearrange(out, "b (h w) n d -> b h w (n d)", h=x.shape[1])
     zeros = nn.initializers.zeros
     return x + nn.Dense(channels, kernel_init=zeros, dtype=self.dtype, name="out")(out)

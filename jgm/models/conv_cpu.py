@@ -20,6 +20,8 @@ Pair = tuple[int, int]
 # XLA's routine packs its input anew for every few output pixels: below this many pixels
 # in an image a product over patches is up to 15 times faster.
 SMALL_IMAGE = 8
+PIECE_BYTES = 128 * 2**10  # of y in one piece of the kernel's gradient: about an L2
+MOST_PIECES = 16
 
 
 class Geometry(NamedTuple):
@@ -74,13 +76,33 @@ def input_grad(y: Array, kernel: Array, geometry: Geometry) -> Array:
 def kernel_grad(x: Array, y: Array, geometry: Geometry) -> Array:
   """The transpose in w: [B, H, W, C] and [B, Ho, Wo, O] to [kh, kw, C, O].
 
-  It is a convolution too: of x with y as the kernel, the channels as the batch and the
-  batch as the channels; strides and dilation change places. Without the transposes XLA
-  does not recognise it.
+  In pieces of the batch: y is the kernel of a convolution here, and one that stays in
+  the cache makes it up to twice as fast.
+  """
+  bytes_of_y = y.size * y.dtype.itemsize
+  pieces = _pieces(x.shape[0], min(MOST_PIECES, math.ceil(bytes_of_y / PIECE_BYTES)))
+  if pieces == 1:
+    return _kernel_grad(x, y, geometry).astype(x.dtype)
+  # The pieces are the minor part of the batch: what is split over devices stays so.
+  x, y = (rearrange(a, "(b n) ... -> b n ...", n=pieces) for a in (x, y))
+
+  def add(i: Array, total: Array) -> Array:
+    piece = (lax.dynamic_index_in_dim(a, i, axis=1, keepdims=False) for a in (x, y))
+    return total + _kernel_grad(*piece, geometry)
+
+  shape = (*geometry.kernel, x.shape[-1], y.shape[-1])
+  zero = jnp.zeros(shape, _sum_dtype(x))
+  return lax.fori_loop(0, pieces, add, zero).astype(x.dtype)
+
+
+def _kernel_grad(x: Array, y: Array, geometry: Geometry) -> Array:
+  """The same in one piece: a convolution of x with y as the kernel.
+
+  The channels are the batch and the batch the channels; strides and dilation change
+  places. Without the transposes XLA would not recognise it.
   """
   if geometry.kernel == (1, 1):
-    product = _dot(patches(x, geometry), y, ((0, 1, 2), (0, 1, 2)))
-    return product[None, None].astype(x.dtype)
+    return _dot(patches(x, geometry), y, ((0, 1, 2), (0, 1, 2)))[None, None]
   padding = []
   for axis in (0, 1):
     low = geometry.padding[axis][0]
@@ -152,6 +174,11 @@ def _transposed(geometry: Geometry) -> Geometry:
 
 def _pad_config(padding: tuple[Pair, Pair]) -> list[tuple[int, int, int]]:
   return [(0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0)]
+
+
+def _pieces(batch: int, wanted: int) -> int:
+  """The least number of pieces, at least as many as wanted, that divides the batch."""
+  return next((n for n in range(wanted, batch + 1) if batch % n == 0), batch)
 
 
 def _sum_dtype(a: Array) -> jnp.dtype:

@@ -51,7 +51,7 @@ def test_a_wrong_override_says_what_is_right(override, message):
 
 
 def test_a_missing_file_or_preset_is_named():
-  with pytest.raises(UserError, match='Did you mean "configs/ddpm.py"'):
+  with pytest.raises(UserError, match=r'Did you mean "configs/ddpm\.py"'):
     load_config("configs/dddpm.py")
   with pytest.raises(UserError, match="no preset 'smok': there are smoke, photos"):
     load_config("configs/ddpm.py:smok")
@@ -77,5 +77,5 @@ def test_a_runs_config_comes_back_as_it_was():
   stored = json.loads(json.dumps(config.to_dict()))
   restored = restore_config(SPEC, stored, ["eval.num_samples=7"])
   assert flatten(restored) == flatten(config) | {"eval.num_samples": 7}
-  with pytest.raises(UserError, match="model.channels: 8 there, 9 here"):
+  with pytest.raises(UserError, match=r"model\.channels: 8 there, 9 here"):
     restore_config(SPEC, stored, ["model.channels=9"])

@@ -109,8 +109,9 @@ def test_the_shared_key_is_the_same_on_all_replicas():
     ({"strategy": "magic"}, "unknown strategy 'magic'"),
     ({"data_devices": 9}, "there are 8"),
     ({"data_devices": 5}, "a batch of 16 does not divide over 5 devices"),
-    ({"strategy": "pmap", "num_seeds": 2}, "pmap goes neither"),
+    ({"strategy": "pmap", "num_seeds": 2}, "pmap does not go with num_seeds"),
     ({"steps_per_call": 0}, "at least 1"),
+    ({"model_devices": 2}, "no leaf is sharded over"),
   ],
 )
 def test_what_cannot_be_is_refused_before_compilation(toy, options, message):

@@ -8,7 +8,6 @@ import scipy.stats
 
 from jgm.losses.diffusion import (
   sampled_variational_bound,
-  squared_error,
   variational_bound,
 )
 from jgm.noise import linear_beta_schedule, per_example
@@ -21,19 +20,6 @@ ALPHA_BAR = np.append(np.cumprod(1 - BETA), 1.0)
 COPIES = 20_000  # of the same data, each with its own noise
 X_0 = np.array([[0.9, -0.4, 0.1]])
 EXACT = {"levels": None, "decoder_variance": BETA[0]}
-
-
-def test_squared_error_is_a_mean_per_example(key):
-  output, target = jax.random.normal(key, (2, 3, 4, 5, 2))
-  wanted = [np.mean((output[i] - target[i]) ** 2) for i in range(3)]
-  loss = jax.jit(squared_error)
-  np.testing.assert_allclose(loss(output, target), wanted, rtol=1e-6)
-  np.testing.assert_array_equal(loss(output, output), 0)
-  x = jnp.full(output.shape, 1e15)
-  huge = jax.jit(jax.grad(lambda x: jnp.sum(squared_error(x, -x))))(x)
-  assert np.all(np.isfinite(huge))
-  with pytest.raises(AssertionError):
-    squared_error(output, target[..., 0])
 
 
 def wrong_denoiser(x_t, t):
