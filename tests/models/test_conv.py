@@ -1,0 +1,250 @@
+"""The shared convolution against XLA's own, under every transformation."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jgm.models import conv_cpu
+from jgm.models.conv import Conv, conv
+
+OPTIONS = [
+  {"strides": 1, "padding": "SAME", "dilation": 1},
+  {"strides": 2, "padding": "SAME", "dilation": 1},
+  {"strides": 1, "padding": "VALID", "dilation": 2},
+  {"strides": 2, "padding": ((1, 0), (0, 3)), "dilation": 2},
+]
+
+
+@pytest.fixture
+def float64():
+  """Double precision, so that a wrong term cannot hide in rounding."""
+  with jax.enable_x64(True):
+    yield
+
+
+def reference(x, kernel, *, strides=1, padding="SAME", dilation=1):
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    (strides,) * 2,
+    padding,
+    rhs_dilation=(dilation,) * 2,
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+  )
+
+
+def normal(seed, *shape):
+  return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
+
+
+def value_and_derivatives(f, x, kernel):
+  """The value, both gradients, and reverse over reverse and forward over reverse."""
+
+  def energy(x, kernel):
+    return jnp.mean(f(x, kernel) ** 3)
+
+  def penalty(x, kernel):
+    return jnp.mean(jax.grad(energy)(x, kernel) ** 2)
+
+  tangents = (jnp.cos(x), jnp.sin(kernel))
+  return (
+    f(x, kernel),
+    jax.grad(energy, (0, 1))(x, kernel),
+    jax.grad(penalty, (0, 1))(x, kernel),
+    jax.jvp(jax.grad(energy, (0, 1)), (x, kernel), tangents)[1],
+  )
+
+
+def assert_close(a, b, tolerance=1e-12):
+  for left, right in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+    scale = float(jnp.abs(right).max())
+    np.testing.assert_allclose(left, right, rtol=0, atol=tolerance * max(scale, 1e-30))
+
+
+@pytest.mark.parametrize("size", [1, 3, (2, 3)], ids=str)
+def test_equals_xla_to_second_order(float64, size):
+  """All strides, paddings and dilations in one program per kernel size."""
+  kh, kw = (size, size) if isinstance(size, int) else size
+  x, kernel = normal(0, 3, 7, 6, 2), normal(1, kh, kw, 2, 4)
+
+  def all_options(f):
+    variants = [functools.partial(f, **options) for options in OPTIONS]
+    return jax.jit(
+      lambda x, kernel: [value_and_derivatives(v, x, kernel) for v in variants]
+    )
+
+  assert_close(all_options(conv)(x, kernel), all_options(reference)(x, kernel))
+
+
+def test_small_images_and_pieces_equal_xla(float64, monkeypatch):
+  """The two paths that sizes choose: a product over patches, pieces of the batch."""
+  monkeypatch.setattr(conv_cpu, "PIECE_BYTES", 1000)
+  for size in (2, 6):
+    x, kernel = normal(0, 6, size, size, 3), normal(1, 3, 3, 3, 5)
+    ours, theirs = (
+      jax.jit(jax.value_and_grad(lambda x, k, f=f: jnp.sum(f(x, k) ** 3), (0, 1)))
+      for f in (conv, reference)
+    )
+    assert_close(ours(x, kernel), theirs(x, kernel))
+
+
+@pytest.mark.parametrize(
+  "axes", [(0, 0), (0, None), (None, 0), (1, 3)], ids=["both", "x", "kernel", "inner"]
+)
+def test_mapped_equals_a_loop(float64, axes):
+  """vmap of the derivatives, mapped over the images, the weights, or both."""
+  n = 3
+  x, kernel = normal(0, n, 2, 5, 5, 2), normal(1, n, 3, 3, 2, 4)
+  each = [
+    (x[i if axes[0] == 0 else 0], kernel[i if axes[1] == 0 else 0]) for i in range(n)
+  ]
+  arguments = [
+    x if axes[0] is not None else x[0],
+    kernel if axes[1] is not None else kernel[0],
+  ]
+  if axes == (1, 3):
+    each = [(x[i], kernel[i]) for i in range(n)]
+    arguments = [jnp.moveaxis(x, 0, 1), jnp.moveaxis(kernel, 0, 3)]
+  derivatives = lambda x, k: value_and_derivatives(conv, x, k)
+  mapped = jax.jit(jax.vmap(derivatives, axes))(*arguments)
+  single = jax.jit(derivatives)
+  loop = jax.tree.map(lambda *a: jnp.stack(a), *[single(*e) for e in each])
+  assert_close(mapped, loop)
+
+
+def test_mapped_twice_and_differentiated_outside(float64):
+  """grad of a vmap of a vmap: seeds outside, examples inside."""
+  x, kernel = normal(0, 2, 3, 1, 4, 4, 2), normal(1, 2, 3, 3, 2, 3)
+
+  def energy(f):
+    each = jax.vmap(jax.vmap(f, (0, None)))
+    return jax.grad(lambda x, k: jnp.sum(each(x, k) ** 3), (0, 1))
+
+  assert_close(jax.jit(energy(conv))(x, kernel), jax.jit(energy(reference))(x, kernel))
+
+
+def test_in_loops_and_under_remat(float64):
+  """Descent in a scan, in a while_loop and with remat gives the same kernel."""
+  x, kernel = normal(0, 2, 5, 5, 2), normal(1, 3, 3, 2, 2)
+
+  def descend(f):
+    def step(kernel):
+      return kernel - 0.1 * jax.grad(lambda k: jnp.mean(jnp.tanh(f(x, k)) ** 2))(kernel)
+
+    return step
+
+  plain = descend(reference)
+  expected = plain(plain(plain(kernel)))
+  step = descend(jax.checkpoint(conv))
+  scanned, _ = jax.lax.scan(lambda k, _: (step(k), None), kernel, length=3)
+  looped = jax.lax.while_loop(
+    lambda c: c[0] < 3, lambda c: (c[0] + 1, step(c[1])), (0, kernel)
+  )[1]
+  assert_close(scanned, expected)
+  assert_close(looped, expected)
+
+
+def test_sharded_batch_stays_sharded():
+  """On a mesh nothing is gathered: the devices share only the kernel's gradient."""
+  mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+  x, kernel = normal(0, 64, 8, 8, 16), normal(1, 3, 3, 16, 16)
+  f = jax.jit(jax.grad(lambda x, k: jnp.sum(conv(conv(x, k), k) ** 2), (0, 1)))
+  expected = f(x, kernel)
+  sharded = jax.device_put(x, NamedSharding(mesh, P("data")))
+  replicated = jax.device_put(kernel, NamedSharding(mesh, P()))
+  program = f.lower(sharded, replicated).compile()
+  text = program.as_text()
+  assert "all-reduce" in text
+  assert "all-gather" not in text and "all-to-all" not in text
+  assert_close(program(sharded, replicated), expected, 1e-5)
+
+
+def test_under_pmap():
+  x, kernel = normal(0, 8, 2, 5, 5, 2), normal(1, 3, 3, 2, 3)
+  grad = jax.grad(lambda k, x, f: jnp.mean(f(x, k) ** 2))
+  mean = jax.pmap(lambda x: lax.pmean(grad(kernel, x, conv), "data"), axis_name="data")(
+    x
+  )
+  assert_close(mean[0], grad(kernel, x.reshape(16, 5, 5, 2), reference), 1e-5)
+
+
+def test_bfloat16_sums_in_float32():
+  """256 products of 1 are 256 in any order; a sum kept in bfloat16 would stop short."""
+  x, kernel = (
+    jnp.ones((2, 6, 6, 256), jnp.bfloat16),
+    jnp.ones((3, 3, 256, 4), jnp.bfloat16),
+  )
+  y, transpose = jax.vjp(conv, x, kernel)
+  assert y.dtype == jnp.bfloat16 and float(y[0, 3, 3, 0]) == 9 * 256
+  grads = transpose(jnp.ones_like(y))
+  assert [g.dtype for g in grads] == [jnp.bfloat16] * 2
+  assert float(grads[1][1, 1, 0, 0]) == 2 * 36
+
+
+def test_other_platforms_get_xlas_own():
+  """Lowered for a TPU on this machine, the program holds XLA's convolutions alone."""
+  x, kernel = jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
+  grad = jax.jit(jax.grad(lambda x, k: jnp.sum(conv(x, k) ** 2), (0, 1)))
+  programs = {
+    platform: grad.trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
+    for platform in ("cpu", "tpu")
+  }
+  own = jax.jit(jax.grad(lambda x, k: jnp.sum(reference(x, k) ** 2), (0, 1)))
+  xla = own.trace(x, kernel).lower(lowering_platforms=("tpu",)).as_text()
+  convolutions = lambda text: sorted(
+    line.split("dim_numbers")[1]
+    for line in text.splitlines()
+    if "stablehlo.convolution" in line
+  )
+  assert convolutions(programs["tpu"]) == convolutions(xla)
+  assert convolutions(programs["cpu"]) != convolutions(xla)
+
+
+def test_in_time_equals_a_convolution_of_one_row():
+  """[B, L, C], causal and dilated, as audio models use it."""
+  x, kernel = normal(0, 2, 9, 3), normal(1, 2, 3, 4)
+  y = conv(x, kernel, padding=((4, 0),), dilation=4)
+  expected = lax.conv_general_dilated(
+    x,
+    kernel,
+    (1,),
+    ((4, 0),),
+    rhs_dilation=(4,),
+    dimension_numbers=("NWC", "WIO", "NWC"),
+  )
+  np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_module_has_float32_parameters_and_computes_in_dtype(key):
+  x = jnp.ones((2, 5, 5, 3))
+  y, variables = Conv(4, strides=2, dtype=jnp.bfloat16).init_with_output(key, x)
+  assert y.shape == (2, 3, 3, 4) and y.dtype == jnp.bfloat16
+  shapes = jax.tree.map(lambda a: (a.shape, a.dtype), variables["params"])
+  assert shapes == {
+    "kernel": ((3, 3, 3, 4), jnp.float32),
+    "bias": ((4,), jnp.float32),
+  }
+
+
+@pytest.mark.parametrize(
+  ("x", "kernel", "message"),
+  [
+    ((2, 5, 5, 3), (3, 3, 4, 4), "3 channels"),
+    ((5, 5, 3), (3, 3, 3, 4), "takes x"),
+    ((2, 2, 2, 3), (3, 3, 3, 4), "smaller than the kernel"),
+  ],
+)
+def test_shapes_that_do_not_fit_are_named(x, kernel, message):
+  with pytest.raises(ValueError, match=message):
+    conv(jnp.ones(x), jnp.ones(kernel), padding="VALID")
+
+
+def test_mixed_dtypes_are_refused():
+  with pytest.raises(ValueError, match="bfloat16"):
+    conv(jnp.ones((1, 4, 4, 1), jnp.bfloat16), jnp.ones((3, 3, 1, 1)))
