@@ -63,8 +63,9 @@ def make_image_evaluation(
       scalars = held_out_likelihood(
         log_prob, state, data, key_log_prob, num_examples=num_samples, chunk=chunk_size
       )
+    shown = samples[:NUM_SHOWN]
     images["samples"] = pictures.sample_picture(
-      samples[:NUM_SHOWN], data.spec, real=data.split("test")["image"][:NUM_SHOWN]
+      shown, data.spec, real=data.split("test")["image"][: len(shown)]
     )
     if trajectory is not None:
       frames, captions = trajectory(state, key_trajectory)
