@@ -14,11 +14,13 @@ def get_config(preset: str = "") -> ConfigDict:
   config = base_config()
   config.total_steps = 1600
   config.ema_decay = 0.995
+  config.optimizer.learning_rate = 2e-3
+  config.optimizer.decay = "cosine"
   config.optimizer.flatten = True
   config.loss = "squared_error"  # the name of a function in jgm/losses/regression.py
   config.prediction = "eps"  # what the network predicts: "eps", "x_0" or "v"
   config.class_conditional = False
-  config.schedule = "linear"  # or "cosine"
+  config.schedule = "cosine"  # or "linear", the paper's, for images of 32x32 and more
   config.num_timesteps = 1000  # T
   config.model = {
     "channels": 32,
@@ -32,7 +34,7 @@ def get_config(preset: str = "") -> ConfigDict:
   config.sample = {
     "sampler": "ancestral",  # or "ddim"
     "num_steps": 100,
-    "variance": "large",  # of ancestral sampling; or "small"
+    "variance": "small",  # of ancestral sampling; or "large"
     "eta": 0.0,  # of DDIM
     "chunk_size": 250,  # images at a time
     "bound_samples": 50,  # terms of the variational bound, drawn for each image
@@ -65,6 +67,7 @@ def smoke(config: ConfigDict) -> None:
 def photos(config: ConfigDict) -> None:
   """Crops of two photographs, 32x32 in colour; a quarter of an hour on two cores."""
   config.data.name = "photos"
+  config.schedule = "linear"
   config.data.batch_size = 32
   config.model.channels = 32
   config.model.channel_multipliers = (1, 2, 2)
@@ -77,13 +80,16 @@ def mnist(config: ConfigDict) -> None:
   config.data.in_memory = True
   config.total_steps = 50_000
   config.ema_decay = 0.999
+  config.schedule = "linear"
   config.optimizer.learning_rate = 2e-4
+  config.optimizer.decay = "constant"
   config.optimizer.flatten = False
   config.model.channels = 64
   config.model.channel_multipliers = (1, 2, 2)
   config.model.num_blocks = 2
   config.model.attention_resolutions = (14,)
   config.model.dropout = 0.1
+  config.sample.variance = "large"
   config.sample.num_steps = 1000
   config.parallel.steps_per_call = 100
   config.log.every_steps = 100
@@ -103,7 +109,9 @@ def cifar10(config: ConfigDict) -> None:
   config.data.flip = True
   config.total_steps = 800_000
   config.ema_decay = 0.9999
+  config.schedule = "linear"
   config.optimizer.learning_rate = 2e-4
+  config.optimizer.decay = "constant"
   config.optimizer.flatten = False
   config.optimizer.warmup_steps = 5000
   config.model.channels = 128
@@ -111,6 +119,7 @@ def cifar10(config: ConfigDict) -> None:
   config.model.num_blocks = 2
   config.model.attention_resolutions = (16,)
   config.model.dropout = 0.1
+  config.sample.variance = "large"
   config.sample.num_steps = 1000
   config.parallel.steps_per_call = 100
   config.log.every_steps = 100
