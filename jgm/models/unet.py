@@ -50,7 +50,7 @@ class UNet(nn.Module):
   """
 
   channels: int = 32  # at the full resolution
-  channel_multipliers: tuple[int, ...] = (1, 2, 2)  # one per resolution
+  channel_multipliers: tuple[int, ...] = (1, 2)  # one per resolution
   num_blocks: int = 1  # residual blocks per resolution on the way down; one more up
   attention_resolutions: tuple[int, ...] = (4,)  # heights of the image that attend
   num_heads: int = 1
@@ -80,44 +80,54 @@ class UNet(nn.Module):
       ValueError: for a size that cannot be halved, or a label without classes.
     """
     self._check(x, t, label)
-    residual = (
-      nn.remat(ResidualBlock, static_argnums=(3,)) if self.remat else ResidualBlock
-    )
-    attention = nn.remat(AttentionBlock) if self.remat else AttentionBlock
     condition = self._condition(t, label)
 
-    def block(x: Array, features: int) -> Array:
-      x = residual(features, self.dropout, self.dtype)(x, condition, train)
-      if x.shape[1] in self.attention_resolutions:
-        x = attention(self.num_heads, self.dtype)(x)
-      return x
+    def block(x: Array, features: int, name: str, attends: bool) -> Array:
+      x = self._residual(features, name)(x, condition, train)
+      return self._attention(f"{name}_attention")(x) if attends else x
 
     widths = [self.channels * m for m in self.channel_multipliers]
-    y = Conv(self.channels, dtype=self.dtype)(x)
+    levels = list(enumerate(widths))
+    y = Conv(self.channels, dtype=self.dtype, name="first")(x)
     skips = [y]
-    for level, width in enumerate(widths):
+    for level, width in levels:
       if level:
-        y = Conv(y.shape[-1], strides=2, dtype=self.dtype)(y)
+        shrink = Conv(y.shape[-1], strides=2, dtype=self.dtype, name=f"shrink_{level}")
+        y = shrink(y)
         skips.append(y)
-      for _ in range(self.num_blocks):
-        y = block(y, width)
+      for i in range(self.num_blocks):
+        attends = y.shape[1] in self.attention_resolutions
+        y = block(y, width, f"down_{level}_{i}", attends)
         skips.append(y)
 
-    y = residual(widths[-1], self.dropout, self.dtype)(y, condition, train)
-    y = attention(self.num_heads, self.dtype)(y)
-    y = residual(widths[-1], self.dropout, self.dtype)(y, condition, train)
+    y = block(y, widths[-1], "middle_0", True)
+    y = block(y, widths[-1], "middle_1", False)
 
-    for level, width in reversed(list(enumerate(widths))):
-      for _ in range(self.num_blocks + 1):
-        y = block(jnp.concatenate([y, skips.pop()], axis=-1), width)
+    for level, width in reversed(levels):
+      for i in range(self.num_blocks + 1):
+        y = jnp.concatenate([y, skips.pop()], axis=-1)
+        attends = y.shape[1] in self.attention_resolutions
+        y = block(y, width, f"up_{level}_{i}", attends)
       if level:
         y = y.repeat(2, axis=1).repeat(2, axis=2)
-        y = Conv(width, dtype=self.dtype)(y)
+        y = Conv(width, dtype=self.dtype, name=f"grow_{level}")(y)
 
     y = nn.swish(GroupNorm()(y))
     out_channels = x.shape[-1] if self.out_channels is None else self.out_channels
-    out = Conv(out_channels, kernel_init=nn.initializers.zeros, dtype=self.dtype)(y)
-    return out.astype(jnp.float32)
+    zeros = nn.initializers.zeros
+    y = Conv(out_channels, kernel_init=zeros, dtype=self.dtype, name="last")(y)
+    return y.astype(jnp.float32)
+
+  # Names are given, since `remat` would change those that flax makes, and with them the
+  # checkpoints and the dropout.
+
+  def _residual(self, features: int, name: str) -> nn.Module:
+    make = nn.remat(ResidualBlock, static_argnums=(3,)) if self.remat else ResidualBlock
+    return make(features, self.dropout, self.dtype, name=name)
+
+  def _attention(self, name: str) -> nn.Module:
+    make = nn.remat(AttentionBlock) if self.remat else AttentionBlock
+    return make(self.num_heads, self.dtype, name=name)
 
   def _condition(self, t: Array, label: Array | None) -> Array:
     """The time and the class as one vector [B, 4 * channels], through a swish."""
