@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -332,25 +333,16 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
   assert f"the run folder {tmp_path}/file/run cannot be written: " in error
 
 
-@pytest.mark.parametrize(
-  ("key", "value", "leaf"),
-  [
-    (
-      "channels",
-      16,
-      "params/AttentionBlock_0/GroupNorm_0/bias: checkpoint (8,), this run (16,)",
-    ),
-    ("num_blocks", 2, "params/ResidualBlock_3/Conv_0/kernel: checkpoint (3, 3, 16, 8)"),
-  ],
-)
+@pytest.mark.parametrize(("key", "value"), [("channels", 16), ("num_blocks", 2)])
 def test_a_checkpoint_of_another_model_is_never_loaded_in_part(
-  key, value, leaf, copied, capsys
+  key, value, copied, capsys
 ):
   set_in_config_json(copied, "model", key, value)
   for mode in ("train", "sample"):
     change = [f"--config.model.{key}={value}"] if mode == "train" else []
     error = refusal(capsys, copied, f"--mode={mode}", *change)
-    assert "does not fit this run: " in error and leaf in error
+    assert f"{copied}/checkpoints/00000008 does not fit this run: params/" in error
+    assert re.search(r"params/\S+: checkpoint (\(\d|has none).*, this run \(\d", error)
   assert saved_steps(copied) == [4, 8]
 
 
