@@ -248,3 +248,20 @@ def test_shapes_that_do_not_fit_are_named(x, kernel, message):
 def test_mixed_dtypes_are_refused():
   with pytest.raises(ValueError, match="bfloat16"):
     conv(jnp.ones((1, 4, 4, 1), jnp.bfloat16), jnp.ones((3, 3, 1, 1)))
+
+
+def test_under_shard_map():
+  """Without the check of what varies, which is for primitives of JAX itself."""
+  mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+  x, kernel = normal(0, 16, 5, 5, 2), normal(1, 3, 3, 2, 3)
+  energy = lambda k, x, f: jnp.sum(f(x, k) ** 2)
+  grads = jax.jit(
+    jax.shard_map(
+      lambda k, x: lax.psum(jax.grad(energy)(k, x, conv), "data"),
+      mesh=mesh,
+      in_specs=(P(), P("data")),
+      out_specs=P(),
+      check_vma=False,
+    )
+  )(kernel, x)
+  assert_close(grads, jax.grad(energy)(kernel, x, reference), 1e-5)
