@@ -45,7 +45,7 @@ def make_trainer(workload: dict[str, Any]) -> Trainer:
 
 
 def forward_flops(config: Any, shape: tuple[int, int, int]) -> int:
-  """Floating-point operations of the U-Net's convolutions and products, once forward."""
+  """Operations in the convolutions and products of one forward pass."""
   model = UNet(dtype=config.dtype, **config.model)
   x, t = jnp.zeros((config.data.batch_size, *shape)), jnp.zeros(config.data.batch_size)
   variables = jax.eval_shape(model.init, jax.random.key(0), x, t)

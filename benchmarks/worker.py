@@ -69,7 +69,7 @@ class Worker:
     self.facts = self._answer()
 
   def run(self, num_steps: int) -> dict[str, float]:
-    """Takes steps: {"wall": s, "processor": s, "peak_mib": MiB so far while training}."""
+    """Takes steps: {"wall": s, "processor": s, "peak_mib": MiB while training}."""
     self._process.stdin.write(f"{num_steps}\n")
     self._process.stdin.flush()
     return self._answer()

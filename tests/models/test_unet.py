@@ -57,6 +57,8 @@ def test_parameters_of_the_papers_cifar10_network():
 def test_parameters_of_the_default():
   _, variables = shapes(UNet(), (1, 8, 8, 1))
   assert count(variables) == 700_161
+  _, labelled = shapes(UNet(num_classes=10), (1, 8, 8, 1))
+  assert count(labelled) - count(variables) == 11 * 4 * 32
   dtypes = {
     a.dtype for a in jax.tree.leaves(shapes(UNet(dtype=jnp.bfloat16), (1, 8, 8, 1)))
   }
