@@ -12,7 +12,7 @@ from configs.base import base_config, with_preset
 def get_config(preset: str = "") -> ConfigDict:
   """The config of experiments/ddpm.py."""
   config = base_config()
-  config.total_steps = 1600
+  config.total_steps = 1800
   config.ema_decay = 0.995
   config.optimizer.learning_rate = 2e-3
   config.optimizer.decay = "cosine"
@@ -34,7 +34,7 @@ def get_config(preset: str = "") -> ConfigDict:
   config.sample = {
     "sampler": "ancestral",  # or "ddim"
     "num_steps": 100,
-    "variance": "small",  # of ancestral sampling; or "large"
+    "variance": "large",  # of ancestral sampling; or "small"
     "eta": 0.0,  # of DDIM
     "chunk_size": 250,  # images at a time
     "bound_samples": 50,  # terms of the variational bound, drawn for each image
@@ -89,7 +89,6 @@ def mnist(config: ConfigDict) -> None:
   config.model.num_blocks = 2
   config.model.attention_resolutions = (14,)
   config.model.dropout = 0.1
-  config.sample.variance = "large"
   config.sample.num_steps = 1000
   config.parallel.steps_per_call = 100
   config.log.every_steps = 100
@@ -119,7 +118,6 @@ def cifar10(config: ConfigDict) -> None:
   config.model.num_blocks = 2
   config.model.attention_resolutions = (16,)
   config.model.dropout = 0.1
-  config.sample.variance = "large"
   config.sample.num_steps = 1000
   config.parallel.steps_per_call = 100
   config.log.every_steps = 100

@@ -79,6 +79,9 @@ def make(config) -> Experiment:
     "ddim": functools.partial(ddim, eta=config.sample.eta),
   }
 
+  choose(config.sample.sampler, samplers, what="config.sample.sampler")
+  timestep_pairs(config.sample.num_steps, schedule.num_steps)  # or fail before training
+
   def denoiser(params, label):
     predict, clip = network(params, label), (spec.low, spec.high)
     return noise.make_denoiser(predict, schedule, config.prediction, clip=clip)

@@ -1,10 +1,10 @@
 """A trained run in a notebook: `run = jgm.load("runs/ddpm")`."""
 
 import os
-import pathlib
 from typing import Any, NamedTuple
 
 import jax
+from etils import epath
 from ml_collections import ConfigDict
 
 from jgm.core.experiment import Evaluation, Experiment
@@ -62,7 +62,7 @@ def load(workdir: str | os.PathLike[str], *, seed_index: int = 0) -> LoadedRun:
   from jgm.cli import commands, run  # here, so that `import jgm` is quick
 
   commands.configure_jax()
-  left = commands.existing_run(pathlib.Path(workdir))
+  left = commands.existing_run(epath.Path(workdir))
   restored = run.restore_whole(left, print)
   state = run.of_seed(left, restored.state, seed_index)
   return LoadedRun(left.experiment, state, left.config, restored.step)

@@ -50,6 +50,9 @@ class Built:
 
     return experiment._replace(step=step)
 
+  def arrays(self):
+    return self.experiment.data.arrays(0, 5) if self.experiment.data else {}
+
   def steps(self, num_steps, state=None, program=None, experiment=None, seed=0):
     """The whole state and the metrics after `num_steps` steps."""
     program, experiment = program or self.program, experiment or self.experiment
@@ -132,11 +135,26 @@ def test_saved_restored_and_continued_is_bit_exact(built, tmp_path):
   chex.assert_trees_all_equal(jax.device_get(whole), jax.device_get(again))
 
 
-def test_steps_per_call_changes_no_bit(built):
-  single = make_program(built.experiment, data_devices=1, steps_per_call=1)
-  one, _ = built.steps(5, program=single)
+def test_calls_of_one_step_change_no_bit(built):
+  program = built.program
+  state, arrays = program.init(0), program.place(built.arrays())
+  for _ in range(5):
+    state, _, ok = program.run(state, arrays, 1)
+    assert bool(ok)
   five, _ = built.steps(5)
-  chex.assert_trees_all_equal(jax.device_get(one), jax.device_get(five))
+  chex.assert_trees_all_equal(
+    jax.device_get(program.whole(state)), jax.device_get(five)
+  )
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.parametrize("steps_per_call", [1, 100])
+def test_steps_per_call_changes_no_bit(name, steps_per_call):
+  built = Built(name)
+  other = make_program(built.experiment, data_devices=1, steps_per_call=steps_per_call)
+  five, _ = built.steps(5)
+  again, _ = built.steps(5, program=other)
+  chex.assert_trees_all_equal(jax.device_get(again), jax.device_get(five))
 
 
 @pytest.mark.parametrize("name", EVERYWHERE)
@@ -156,7 +174,7 @@ def test_pmap_is_the_replica_step_under_vmap(name, monkeypatch):
   mapped, mapped_metrics = built.steps(5, program=pmap)
   call, _ = make_replica(built.experiment, 8, steps_per_call=5)
   state = split_replicas(built.experiment, built.experiment.init(base_key(0), {}), 8)
-  arrays = built.experiment.data.arrays(0, 5) if built.experiment.data else {}
+  arrays = built.arrays()
   over_replicas = jax.vmap(call, in_axes=(0, None, None), axis_name="data")
   state, metrics, _ = jax.jit(over_replicas)(state, arrays, jnp.array(5))
   for leaf in jax.tree.leaves(state.params):

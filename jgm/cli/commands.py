@@ -1,10 +1,10 @@
 """What each `--mode` does."""
 
 import importlib
-import pathlib
 from collections.abc import Mapping
 
 import jax
+from etils import epath
 
 from jgm.cache import cache_dir
 from jgm.cli.config import load_config, restore_config
@@ -57,7 +57,7 @@ def configure_jax() -> None:
 
 
 def existing_run(
-  workdir: pathlib.Path, make: Make | None = None, overrides: tuple[str, ...] = ()
+  workdir: epath.Path, make: Make | None = None, overrides: tuple[str, ...] = ()
 ) -> Run:
   """The run in a folder, as it was configured.
 
@@ -76,6 +76,8 @@ def existing_run(
   if make is None:
     make = _make_of(facts["experiment"])
   config = restore_config(facts["config_spec"], facts["config"], overrides)
+  # Whatever it was trained on: to read it, one device is enough.
+  config.parallel.update(strategy="jit", data_devices=1, model_devices=1)
   needs = load_pretrained(make_experiment(make, config).pretrained)
   return make_run(facts["experiment"], make, config, RunFolder(workdir, facts), needs)
 
@@ -92,8 +94,9 @@ def load_pretrained(needs: Mapping[str, Pretrained]) -> dict[str, PyTree]:
   loaded = {}
   for name, need in needs.items():
     make = _make_of(need.experiment)
-    workdir = pathlib.Path(default_workdir(need.experiment, need.config))
-    if not checkpoint.steps(str(workdir / "checkpoints")):
+    workdir = epath.Path(default_workdir(need.experiment, need.config))
+    total_steps = load_config(need.config).total_steps
+    if max(checkpoint.steps(str(workdir / "checkpoints")), default=0) < total_steps:
       print_message(f"{name}: training {need.experiment} in {workdir} first")
       run_command(parse(need.experiment, [f"--config={need.config}"]), make)
     run = existing_run(workdir, make)

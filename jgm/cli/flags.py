@@ -1,10 +1,11 @@
 """The flags of `python -m experiments.NAME`."""
 
-import pathlib
+import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
+from etils import epath
 
 from jgm.cli.errors import UserError, did_you_mean
 
@@ -17,7 +18,7 @@ class Options(NamedTuple):
   experiment: str
   config_spec: str
   overrides: tuple[str, ...]  # "x.y=value", as in --config.x.y=value
-  workdir: pathlib.Path
+  workdir: epath.Path
   mode: str
   seed: int  # of --mode=sample
   num_samples: int
@@ -60,12 +61,12 @@ def parse(experiment: str, arguments: Sequence[str]) -> Options:
     experiment=experiment,
     config_spec=spec,
     overrides=tuple(overrides),
-    workdir=pathlib.Path(values["workdir"].value or default_workdir(experiment, spec)),
+    workdir=epath.Path(values["workdir"].value or default_workdir(experiment, spec)),
     mode=values["mode"].value,
     seed=values["seed"].value,
     num_samples=values["num_samples"].value,
     conditions={name: value for name, value in conditions.items() if value is not None},
-    command=" ".join(["python", "-m", f"experiments.{experiment}", *arguments]),
+    command=shlex.join(["python", "-m", f"experiments.{experiment}", *arguments]),
   )
 
 

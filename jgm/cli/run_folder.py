@@ -2,12 +2,12 @@
 
 import importlib.metadata
 import json
-import pathlib
 import platform
 import subprocess
 from typing import Any, NamedTuple
 
 import jax
+from etils import epath
 from ml_collections import ConfigDict
 
 from jgm.cli.config import ROOT, differing_keys
@@ -20,22 +20,22 @@ PACKAGES = ("jgm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"
 class RunFolder(NamedTuple):
   """Where everything of one run lies."""
 
-  path: pathlib.Path
+  path: epath.Path
   facts: dict[str, Any]  # what config.json says
 
   @property
-  def checkpoints(self) -> pathlib.Path:
+  def checkpoints(self) -> epath.Path:
     """The folder of the checkpoints."""
     return self.path / "checkpoints"
 
   @property
-  def samples(self) -> pathlib.Path:
+  def samples(self) -> epath.Path:
     """The folder of the pictures."""
     return self.path / "samples"
 
 
 def open_run_folder(
-  path: pathlib.Path,
+  path: epath.Path,
   *,
   experiment: str,
   config_spec: str,
@@ -92,7 +92,7 @@ def write_run_folder(folder: RunFolder) -> None:
     ) from error
 
 
-def read_facts(path: pathlib.Path) -> dict[str, Any]:
+def read_facts(path: epath.Path) -> dict[str, Any]:
   """What config.json in the folder says.
 
   Args:
@@ -112,7 +112,7 @@ def read_facts(path: pathlib.Path) -> dict[str, Any]:
     raise UserError(f"{path / 'config.json'} cannot be read: {error}") from error
 
 
-def _check_same_run(path: pathlib.Path, old: dict, new: dict) -> None:
+def _check_same_run(path: epath.Path, old: dict, new: dict) -> None:
   differing = differing_keys(old["config"], new["config"])
   if old["experiment"] != new["experiment"]:
     differing.insert(

@@ -1,6 +1,7 @@
 """`--mode=sample`: a picture and the samples themselves."""
 
 import inspect
+from typing import Any
 
 import jax
 import numpy as np
@@ -36,11 +37,13 @@ def sample(run: Run, options: Options) -> None:
     )
   except ValueError as error:
     raise UserError(str(error)) from error
-  arrays = {"samples": np.asarray(jax.device_get(samples))}
-  arrays |= {name: np.asarray(value) for name, value in options.conditions.items()}
+  facts: dict[str, Any] = {"step": restored.step, "seed": options.seed}
+  arrays = {"samples": jax.device_get(samples), **facts, **options.conditions}
   path = run.folder.samples / "samples.npz"
-  np.savez_compressed(path, step=restored.step, seed=options.seed, **arrays)
-  picture = path.with_suffix(".png")
-  write_png(picture, sample_picture(arrays["samples"], run.experiment.data.spec))
-  print_message(f"{options.num_samples} samples of step {restored.step}:")
-  print_message(f"  {picture}\n  {path}")
+  with path.open("wb") as file:
+    np.savez_compressed(file, **{k: np.asarray(v) for k, v in arrays.items()})  # type: ignore[arg-type]
+  print_message(f"{options.num_samples} samples of step {restored.step}:\n  {path}")
+  if run.experiment.data is not None:
+    picture = path.with_suffix(".png")
+    write_png(picture, sample_picture(arrays["samples"], run.experiment.data.spec))
+    print_message(f"  {picture}")

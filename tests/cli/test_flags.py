@@ -1,6 +1,5 @@
-import pathlib
-
 import pytest
+from etils import epath
 
 from jgm.cli.errors import UserError
 from jgm.cli.flags import parse
@@ -9,10 +8,15 @@ from jgm.cli.flags import parse
 def test_the_defaults_name_the_experiment():
   options = parse("ddpm", [])
   assert options.config_spec == "configs/ddpm.py" and options.mode == "train"
-  assert options.workdir == pathlib.Path("runs/ddpm")
-  assert parse("ddpm", ["--config=configs/ddpm.py:smoke"]).workdir == pathlib.Path(
+  assert options.workdir == epath.Path("runs/ddpm")
+  assert parse("ddpm", ["--config=configs/ddpm.py:smoke"]).workdir == epath.Path(
     "runs/ddpm-smoke"
   )
+
+
+def test_a_bucket_stays_a_bucket():
+  workdir = parse("ddpm", ["--workdir=gs://bucket/ddpm"]).workdir
+  assert str(workdir / "checkpoints") == "gs://bucket/ddpm/checkpoints"
 
 
 def test_what_is_sampled_and_the_overrides_are_kept_apart():
