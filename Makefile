@@ -25,8 +25,9 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
 
 # The arrays of other libraries that the tests compare with; needed only to remake them.
-references:
-	$(PYTHON) tests/references/remake.py
+references: $(INSTALLED)
+	$$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_python())') \
+	  tests/references/diffusers_schedulers.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
