@@ -3,7 +3,7 @@
 python -m benchmarks [--rounds=5] [--workloads=digits,photos] [--out=benchmarks.json]
 
 In each round every contestant takes its turn alone, so that what slows one round slows
-all of it, and ratios are taken within a round. Compilation and warm-up come before. Both
+all of it, and ratios are taken within a round. Compilation and warm-up come before. The
 sides have the same parameters and FLOPs to a few percent (asserted).
 """
 
