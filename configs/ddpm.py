@@ -12,14 +12,14 @@ from configs.base import base_config, with_preset
 def get_config(preset: str = "") -> ConfigDict:
   """The config of experiments/ddpm.py."""
   config = base_config()
-  config.total_steps = 1800
+  config.total_steps = 1500
   config.ema_decay = 0.995
   config.optimizer.learning_rate = 2e-3
   config.optimizer.decay = "cosine"
   config.optimizer.flatten = True
   config.loss = "squared_error"  # the name of a function in jgm/losses/regression.py
   config.prediction = "eps"  # what the network predicts: "eps", "x_0" or "v"
-  config.class_conditional = False
+  config.class_conditional = True  # the default; the presets know no classes
   config.schedule = "cosine"  # or "linear", the paper's, for images of 32x32 and more
   config.num_timesteps = 1000  # T
   config.model = {
@@ -49,6 +49,7 @@ def get_config(preset: str = "") -> ConfigDict:
 def smoke(config: ConfigDict) -> None:
   """Seconds: a tiny network and few steps, for tests."""
   config.total_steps = 8
+  config.class_conditional = False
   config.data.batch_size = 16
   config.model.channels = 8
   config.model.channel_multipliers = (1,)
@@ -67,6 +68,7 @@ def smoke(config: ConfigDict) -> None:
 def photos(config: ConfigDict) -> None:
   """Crops of two photographs, 32x32 in colour; a quarter of an hour on two cores."""
   config.data.name = "photos"
+  config.class_conditional = False
   config.schedule = "linear"
   config.data.batch_size = 32
   config.model.channels = 32
@@ -77,6 +79,7 @@ def photos(config: ConfigDict) -> None:
 def mnist(config: ConfigDict) -> None:
   """MNIST at 28x28; planned for one TPU chip, under an hour."""
   config.data.name = "mnist"
+  config.class_conditional = False
   config.data.in_memory = True
   config.total_steps = 50_000
   config.ema_decay = 0.999
@@ -104,6 +107,7 @@ def cifar10(config: ConfigDict) -> None:
   5,000 steps of warm-up, clipping at 1, EMA 0.9999, dropout 0.1, horizontal flips.
   """
   config.data.name = "cifar10"
+  config.class_conditional = False
   config.data.in_memory = True
   config.data.flip = True
   config.total_steps = 800_000

