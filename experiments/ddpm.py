@@ -9,9 +9,9 @@ https://arxiv.org/abs/2006.11239
 
     python -m experiments.ddpm --config=configs/ddpm.py
 
-The default adds the class to the network's input and is trained on 8x8 digits. Expect a
-Fréchet distance of 0.37 (real data: 0.34), precision 0.91 (0.89), recall 0.85 (0.93) and
-a judge as confident as on real digits, after ten minutes on two busy CPU cores.
+The default also tells the network the class, and trains on 8x8 digits. Measured: a
+Fréchet distance of 0.37 (real data: 0.34), precision 0.91 (0.89), recall 0.85 (0.93), a
+judge as sure as of real digits; 9.5 minutes of processor time on a two-core machine.
 """
 
 import functools
