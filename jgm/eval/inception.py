@@ -157,7 +157,8 @@ def to_input(images: np.ndarray) -> Array:
     raise ValueError(f"Inception takes 1 or 3 channels; got {x.shape[-1]}")
   x = jnp.broadcast_to(x, (*x.shape[:-1], 3))
   size = (len(x), SIZE, SIZE, 3)
-  return 2 * jax.image.resize(x, size, "bilinear", antialias=False) - 1
+  resized = jax.image.resize(x, size, "bilinear", antialias=False)
+  return 2 * jnp.clip(resized, 0, 1) - 1  # the weights add up to 1 but for rounding
 
 
 @jax.jit
