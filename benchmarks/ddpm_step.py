@@ -25,8 +25,8 @@ from configs.ddpm import get_config
 
 # name: the preset of configs/ddpm.py, the batch and the image, steps in one turn
 WORKLOADS = {
-  "digits": {"preset": "", "batch_size": 128, "shape": (8, 8, 1), "steps": 20},
-  "photos": {"preset": "photos", "batch_size": 32, "shape": (32, 32, 3), "steps": 5},
+  "digits": {"preset": "", "batch_size": 128, "shape": (8, 8, 1), "steps": 10},
+  "photos": {"preset": "photos", "batch_size": 32, "shape": (32, 32, 3), "steps": 3},
 }
 NUM_SEEDS = 4
 TOLERANCE = 0.03  # of parameters and FLOPs between the two sides

@@ -11,10 +11,12 @@ from configs.ddpm import get_config
 from experiments.ddpm import make
 from jgm.core.parallel import make_program
 from jgm.models.unet import UNet
+from jgm.xla import configure_jax
 
 
 def make_trainer(workload: dict[str, Any]) -> Trainer:
   """The workload: preset, batch_size, num_seeds, steps_per_call."""
+  configure_jax()
   config = get_config(workload["preset"])
   config.data.batch_size = workload["batch_size"]
   experiment = make(config)

@@ -27,5 +27,6 @@ def peer_python() -> pathlib.Path:
   venv.create(ENVIRONMENT, with_pip=True, clear=True)
   install = [python, "-m", "pip", "install", "--quiet", "--no-deps"]
   subprocess.run([*install, "-r", REQUIREMENTS], check=True)
+  subprocess.run([python, "-m", "pip", "check"], check=True)  # the list is complete
   installed.write_text(wanted)
   return python

@@ -4,7 +4,7 @@ A method's config says only what differs. Values are plain: no functions, tuples
 than lists, `placeholder(type)` where a value may be absent.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -21,6 +21,7 @@ def base_config() -> ConfigDict:
   config.dtype = "float32"  # of the networks' arithmetic; "bfloat16" on TPU and GPU
   config.ema_decay = 0.999
   config.optimizer = {
+    "algorithm": "adam",  # or "sgd"
     "learning_rate": 1e-3,
     "warmup_steps": 100,
     "decay": "constant",  # or "linear", "cosine"
@@ -51,7 +52,7 @@ def base_config() -> ConfigDict:
     "every_steps": 0,  # 0: at the end only
     "num_samples": 500,
     "seed": 0,
-    "judge_steps": placeholder(int),  # training steps of the evaluation's own nets
+    "net_steps": placeholder(int),  # training steps of the evaluation's own nets
     "inception": placeholder(str),  # weights for the Frechet Inception distance
   }
   config.stop = {  # early stopping, from the logged numbers
@@ -62,15 +63,45 @@ def base_config() -> ConfigDict:
   return config
 
 
-def with_preset(
-  config: ConfigDict, preset: str, presets: Mapping[str, Preset]
-) -> ConfigDict:
-  """Applies a preset to `config` and locks it.
+def sampling_config(sampler: str, *, num_steps: int) -> ConfigDict:
+  """The sections `sample` and `samplers` of a method that walks from noise to data.
 
   Args:
-    config: the defaults.
-    preset: the name after the colon on the command line; "" leaves the defaults.
-    presets: the presets by name; each changes a config in place.
+    sampler: the default, one of those under `samplers`.
+    num_steps: its number of steps.
+
+  Returns:
+    {"sample": how the method samples, "samplers": each sampler's own options}.
+  """
+  return ConfigDict(
+    {
+      "sample": {
+        "sampler": sampler,
+        "num_steps": num_steps,
+        "spacing": placeholder(str),  # of the steps; None: evenly in time
+        "chunk_size": 250,  # images at a time
+      },
+      "samplers": {
+        "ancestral": {"variance": "small"},  # of a reverse step; or "large"
+        "ddim": {"eta": 0.0},  # from 0, no noise, to 1, as much as ancestral sampling
+        "predictor_corrector": {"num_corrections": 1, "snr": 0.16},
+        "annealed_langevin": {"steps_per_level": 5, "step_size": 6e-6},
+        "probability_flow": {"rtol": 1e-4, "atol": 1e-4},
+      },
+    }
+  )
+
+
+def with_preset(
+  config: ConfigDict, preset: str, presets: Sequence[Preset], *, default: Preset
+) -> ConfigDict:
+  """Locks `config` and applies a preset to it.
+
+  Args:
+    config: what the presets begin with.
+    preset: the name after the colon on the command line; "" means the default.
+    presets: functions that change a config in place; each is called by its own name.
+    default: one of them.
 
   Returns:
     The config, locked: a key that is not there cannot be set.
@@ -79,8 +110,9 @@ def with_preset(
     ValueError: if there is no such preset.
   """
   config.lock()
-  if preset:
-    if preset not in presets:
-      raise ValueError(f"no preset {preset!r}: there are {', '.join(presets)}")
-    presets[preset](config)
+  by_name = {each.__name__: each for each in presets}
+  preset = preset or default.__name__
+  if preset not in by_name:
+    raise ValueError(f"no preset {preset!r}: there are {', '.join(by_name)}")
+  by_name[preset](config)
   return config

@@ -31,6 +31,7 @@ def describe(name: str) -> tuple[str, str, list[tuple[str, str]]]:
     (node.name, (ast.get_docstring(node) or "").splitlines()[0])
     for node in config.body
     if isinstance(node, ast.FunctionDef)
+    and not node.name.startswith("_")
     and [a.arg for a in node.args.args] == ["config"]
   ]
   return title, paper, presets

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from jgm.core.experiment import Evaluation, Experiment
 from jgm.core.program import base_key
 from jgm.core.state import TrainState
+from jgm.xla import configure_jax
 
 
 class LoadedRun(NamedTuple):
@@ -59,10 +60,12 @@ def load(workdir: str | os.PathLike[str], *, seed_index: int = 0) -> LoadedRun:
   Raises:
     UserError: if there is no run, or it has no checkpoint yet.
   """
-  from jgm.cli import commands, run  # here, so that `import jgm` is quick
+  # Here, so that `import jgm` is quick.
+  from jgm.cli.opening import existing_run
+  from jgm.cli.run import of_seed, restore_whole
 
-  commands.configure_jax()
-  left = commands.existing_run(epath.Path(workdir))
-  restored = run.restore_whole(left, print)
-  state = run.of_seed(left, restored.state, seed_index)
-  return LoadedRun(left.experiment, state, left.config, restored.step)
+  configure_jax()
+  existing = existing_run(epath.Path(workdir))
+  restored = restore_whole(existing, print)
+  state = of_seed(existing, restored.state, seed_index)
+  return LoadedRun(existing.experiment, state, existing.config, restored.step)

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from jgm.cli.commands import existing_run
 from jgm.cli.log import read_rows
+from jgm.cli.opening import existing_run
 from jgm.core import checkpoint
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -1,5 +1,6 @@
 """The notebook runs from top to bottom, and is committed without outputs."""
 
+import functools
 import pathlib
 
 import nbformat
@@ -15,12 +16,13 @@ NOTEBOOK = pathlib.Path(__file__).parents[1] / "notebooks" / "sample.ipynb"
 
 @pytest.fixture
 def tiny_run(tmp_path):
+  @functools.wraps(ddpm.make)  # keeps the file, which names the experiment
   def make(config):
     return ddpm.make(config)._replace(evaluate=lambda state, key: Evaluation({}, {}))
 
   arguments = ["--config=configs/ddpm.py:smoke", "--config.total_steps=4"]
   devices = "--config.parallel.data_devices=1"
-  main("ddpm", make, [*arguments, devices, f"--workdir={tmp_path / 'run'}"])
+  main(make, [*arguments, devices, f"--workdir={tmp_path / 'run'}"])
   return tmp_path / "run"
 
 

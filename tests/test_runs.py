@@ -18,10 +18,10 @@ from PIL import Image
 
 from experiments import __main__ as listing
 from experiments import ddpm
-from jgm.cli.commands import existing_run
 from jgm.cli.console import Progress
 from jgm.cli.log import read_rows
 from jgm.cli.main import main
+from jgm.cli.opening import existing_run
 from jgm.core import (
   Aux,
   Dataset,
@@ -87,7 +87,7 @@ quick = changed(ddpm.make, evaluate=lambda experiment: measure_size)
 
 
 def command(workdir, *arguments, make=quick):
-  main("ddpm", make, [f"--workdir={workdir}", *SMOKE, *arguments])
+  main(make, [f"--workdir={workdir}", *SMOKE, *arguments])
 
 
 def refusal(capsys, workdir, *arguments, make=quick):
@@ -210,6 +210,16 @@ def test_samples_are_a_picture_and_arrays(copied, capsys):
   assert np.any(first["samples"] != other)
 
 
+def test_samples_drawn_before_are_kept(copied):
+  folder = copied / "samples"
+  for seed in range(3):
+    command(copied, "--mode=sample", "--num_samples=2", f"--seed={seed}")
+  for name, seed in [("samples", 2), ("samples-1", 0), ("samples-2", 1)]:
+    with np.load(folder / f"{name}.npz") as file:
+      assert file["seed"] == seed
+    assert (folder / f"{name}.png").exists()
+
+
 def test_a_finished_run_is_evaluated_again(eight, capsys):
   before = (eight / "metrics.jsonl").read_bytes()
   capsys.readouterr()
@@ -230,7 +240,7 @@ def test_a_class_can_be_asked_of_a_model_that_knows_classes(tmp_path, capsys):
   with np.load(workdir / "samples" / "samples.npz") as file:
     assert file["samples"].shape == (2, 8, 8, 1) and file["class_label"] == 3
   wrong = refusal(capsys, workdir, *asked[:-1], "--class_label=10")
-  assert wrong == "class 10: there are 0 to 9"
+  assert wrong == ("sampling: class 10: there are 0 to 9 (JGM_TRACEBACK=1 shows where)")
 
 
 def test_several_seeds_are_told_by_mean_and_spread(tmp_path, capsys):
@@ -276,9 +286,10 @@ def test_the_experiments_are_listed(capsys, monkeypatch):
     (
       ["--config.optimizer.learning_rat=1"],
       "there is no config key 'optimizer.learning_rat'. "
-      'Did you mean "optimizer.learning_rate"?',
+      "Did you mean 'optimizer.learning_rate'?",
     ),
-    (["--wrokdir=x"], 'there is no flag --wrokdir. Did you mean "workdir"?'),
+    (["--wrokdir=x"], "there is no flag --wrokdir. Did you mean 'workdir'?"),
+    (["--seed=1"], "--seed is a flag of --mode=sample; did you mean --config.seed?"),
     (["--config.total_steps=ten"], "a value of type int is wanted"),
     (["--config.loss=squared_eror"], "Did you mean 'squared_error'?"),
     (["--config.schedule=liner"], "Did you mean 'linear'?"),
@@ -346,6 +357,60 @@ def test_a_checkpoint_of_another_model_is_never_loaded_in_part(
   assert saved_steps(copied) == [4, 8]
 
 
+def raises(*_):
+  raise ValueError("eta is 7: at most 1")
+
+
+def test_a_value_that_the_step_cannot_take_leaves_nothing(tmp_path, capsys):
+  make = changed(make_toy, step=lambda experiment: raises)
+  error = refusal(capsys, tmp_path / "run", make=make)
+  assert error == (
+    "tracing the step: eta is 7: at most 1 (JGM_TRACEBACK=1 shows where)"
+  )
+  assert not (tmp_path / "run").exists()
+
+
+def test_a_value_that_the_evaluation_cannot_take_costs_no_step(tmp_path, capsys):
+  make = changed(make_toy, evaluate=lambda experiment: raises)
+  message = "evaluating: eta is 7: at most 1 (JGM_TRACEBACK=1 shows where)"
+  assert refusal(capsys, tmp_path, make=make) == message
+  assert saved_steps(tmp_path) == [4, 8]
+  assert refusal(capsys, tmp_path, "--mode=evaluate", make=make) == message
+
+
+def test_a_run_of_another_experiment_is_not_read(eight, capsys):
+  error = refusal(capsys, eight, "--mode=evaluate")
+  assert error == f"{eight} holds a run of test_runs, not of ddpm"
+
+
+def test_a_decay_that_ends_elsewhere_is_said(tmp_path, capsys):
+  decay = "--config.optimizer.decay=cosine"
+  command(tmp_path, decay, make=make_toy)
+  command(tmp_path, decay, make=make_toy)
+  assert "total_steps" not in capsys.readouterr().out
+  command(tmp_path, decay, "--config.total_steps=12", make=make_toy)
+  assert (
+    "total_steps was 8 and is 12: the learning rate's cosine decay now ends at step "
+    "12, so the rate jumps here\n"
+  ) in capsys.readouterr().out
+
+
+def test_a_metric_of_what_did_not_happen_is_left_out_of_the_mean(tmp_path):
+  def with_episodes(experiment):
+    def step(state, batch, key):
+      state_after, metrics = experiment.step(state, batch, key)
+      ends = state.step % 2 == 0
+      metrics["return"] = jnp.where(ends, state.step.astype(jnp.float32), jnp.nan)
+      return state_after, metrics | {"nothing": jnp.array(jnp.nan)}
+
+    return step
+
+  command(tmp_path, make=changed(make_toy, step=with_episodes))
+  rows = read_rows(tmp_path / "metrics.jsonl")
+  assert [row["return"] for row in rows[:2]] == [1.0, 5.0]  # of 0, 2 and of 4, 6
+  assert np.isnan(rows[0]["nothing"])
+
+
 def test_no_run_and_no_checkpoint_are_told_apart(tmp_path, capsys, finished):
   missing = tmp_path / "missing"
   error = refusal(capsys, missing, "--mode=sample")
@@ -361,7 +426,7 @@ def test_no_run_and_no_checkpoint_are_told_apart(tmp_path, capsys, finished):
   ("arguments", "message"),
   [
     (["--class_label=3"], "the model was trained without classes"),
-    (["--sampler=ddmi"], "Did you mean 'ddim'?"),
+    (["--sampler=ddmi"], "unknown sampler 'ddmi': it is one of ancestral, "),
     (["--steps=21"], "20"),
   ],
 )

@@ -4,7 +4,6 @@ ml_collections' own flags are not used: they read `sys.argv` while they are defi
 answer a misspelt key with a traceback.
 """
 
-import ast
 import importlib.util
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,22 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jgm.cli.errors import UserError, did_you_mean
+from jgm.cli.errors import UserError
+from jgm.cli.values import parse_value
+from jgm.core.choice import did_you_mean
 
 ROOT = pathlib.Path(__file__).parents[2]
 # What may differ between a run and its continuation.
-MAY_CHANGE = ("total_steps", "parallel", "log", "checkpoint", "eval", "sample", "stop")
+MAY_CHANGE = (
+  "total_steps",
+  "parallel",
+  "log",
+  "checkpoint",
+  "eval",
+  "sample",
+  "samplers",
+  "stop",
+)
 
 
 def load_config(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
@@ -145,14 +155,10 @@ def apply_override(config: ConfigDict, override: str) -> None:
   if isinstance(_child(config, section, key, name), ConfigDict):
     inside = ", ".join(f"{key}.{child}" for child in section[name])
     raise UserError(f"--config.{key} is a section: set one of {inside}")
-  kind = section.get_type(name)
   try:
-    value = _parse(text, kind, section[name])
-  except (ValueError, KeyError, SyntaxError) as error:
-    raise UserError(
-      f"--config.{key}={text}: a value of type {kind.__name__} is wanted"
-    ) from error
-  section[name] = value
+    section[name] = parse_value(text, section.get_type(name), section[name])
+  except ValueError as error:
+    raise UserError(f"--config.{key}={text}: {error}") from error
 
 
 def _child(config: ConfigDict, section: ConfigDict, key: str, name: str) -> Any:
@@ -160,18 +166,3 @@ def _child(config: ConfigDict, section: ConfigDict, key: str, name: str) -> Any:
     hint = did_you_mean(key, flatten(config))
     raise UserError(f"there is no config key {key!r}.{hint}")
   return section[name]
-
-
-def _parse(text: str, kind: type, current: Any) -> Any:
-  if text.lower() == "none" and (current is None or kind is not str):
-    return None
-  if kind is bool:
-    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-  if kind is tuple:
-    value = ast.literal_eval(text)
-    value = tuple(value) if isinstance(value, tuple | list) else (value,)
-    wanted = {type(item) for item in current}
-    if wanted and {type(item) for item in value} - wanted:
-      raise ValueError(text)
-    return value
-  return kind(text)

@@ -1,22 +1,31 @@
 """What is the user's to mend: printed as one line, without a traceback."""
 
-import difflib
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterator
+
+SHOW_TRACEBACK = "JGM_TRACEBACK"  # an environment variable
 
 
 class UserError(Exception):
   """A message for a person at a terminal, which says what to do."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-  """' Did you mean "x"?' for the known word nearest to `word`, or ''.
+@contextlib.contextmanager
+def for_the_user(*errors: type[Exception], doing: str | None = None) -> Iterator[None]:
+  """Makes errors that a wrong value causes the user's to mend.
 
   Args:
-    word: what was written.
-    known: what could have been written.
+    *errors: which; the others pass as they are.
+    doing: what is done, where the error may as well be in the code of the experiment:
+      the message then says this, and how to see where it comes from.
 
-  Returns:
-    The hint, with a leading space, to be added to a message.
+  Raises:
+    UserError: in their place.
   """
-  nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-  return f' Did you mean "{nearest[0]}"?' if nearest else ""
+  try:
+    yield
+  except errors as error:
+    said = str(error)
+    if doing is not None:
+      said = f"{doing}: {said} ({SHOW_TRACEBACK}=1 shows where)"
+    raise UserError(said) from error

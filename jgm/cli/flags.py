@@ -1,15 +1,26 @@
 """The flags of `python -m experiments.NAME`."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
 from etils import epath
 
-from jgm.cli.errors import UserError, did_you_mean
+from jgm.cli.conditions import Condition, conditions_of, read_conditions
+from jgm.cli.config import load_config
+from jgm.cli.errors import UserError
+from jgm.cli.run import Make, make_experiment, name_of
+from jgm.core.choice import did_you_mean
 
 MODES = ("train", "evaluate", "sample")
+# What someone may have meant by a flag of sampling in another mode.
+INSTEAD = {
+  ("train", "seed"): "config.seed",
+  ("train", "steps"): "config.total_steps",
+  ("evaluate", "seed"): "config.eval.seed",
+  ("evaluate", "num_samples"): "config.eval.num_samples",
+}
 
 
 class Options(NamedTuple):
@@ -22,58 +33,74 @@ class Options(NamedTuple):
   mode: str
   seed: int  # of --mode=sample
   num_samples: int
-  conditions: dict[str, int | str]  # keywords of the experiment's `sample`
+  conditions: dict[str, Any]  # keywords of the experiment's `sample`
   command: str
 
 
-def parse(experiment: str, arguments: Sequence[str]) -> Options:
+def parse(make: Make, arguments: Sequence[str]) -> Options:
   """Reads a command line.
 
   Args:
-    experiment: the name of the file in experiments/.
+    make: the experiment's: its name is that of its file, and what its `sample` takes
+      are flags too.
     arguments: what follows the program's name.
 
   Returns:
     The Options.
 
   Raises:
-    UserError: for a flag that does not exist (the nearest right one is named), or a
-      value of the wrong type.
+    UserError: for a flag that does not exist (the nearest right one is named) or that
+      is none of its mode, or a value of the wrong type.
   """
-  overrides = [a.split("config.", 1)[1] for a in arguments if _is_override(a)]
-  values: Any = _define(experiment)
-  try:
-    rest = values([experiment, *(a for a in arguments if not _is_override(a))])
-  except flags.UnrecognizedFlagError as error:
-    hint = did_you_mean(error.flagname, [*_names(values), "config.KEY"])
-    raise UserError(f"there is no flag --{error.flagname}.{hint}") from error
-  except flags.Error as error:
-    raise UserError(str(error)) from error
-  if rest[1:]:
-    raise UserError(f"unexpected argument {rest[1]!r}: flags begin with --")
-  spec = values["config"].value
-  conditions = {
-    "sampler": values["sampler"].value,
-    "num_steps": values["steps"].value,
-    "class_label": values["class_label"].value,
-  }
+  name = name_of(make)
+  values, known = _read(make, arguments)
+  mode, spec = values["mode"].value, values["config"].value
+  given = {n: values[c.flag].value for n, c in known.items() if values[c.flag].present}
+  if mode != "sample":
+    _refuse_flags_of_sampling(values, known, mode)
   return Options(
-    experiment=experiment,
+    experiment=name,
     config_spec=spec,
-    overrides=tuple(overrides),
-    workdir=epath.Path(values["workdir"].value or default_workdir(experiment, spec)),
-    mode=values["mode"].value,
+    overrides=_overrides(arguments),
+    workdir=epath.Path(values["workdir"].value or default_workdir(name, spec)),
+    mode=mode,
     seed=values["seed"].value,
     num_samples=values["num_samples"].value,
-    conditions={name: value for name, value in conditions.items() if value is not None},
-    command=shlex.join(["python", "-m", f"experiments.{experiment}", *arguments]),
+    conditions=read_conditions(known, given) if mode == "sample" else {},
+    command=shlex.join(["python", "-m", f"experiments.{name}", *arguments]),
   )
+
+
+def help_text(make: Make, arguments: Sequence[str]) -> str:
+  """The flags, those of the experiment's sampling among them, for `--help`."""
+  return _read(make, arguments)[0].get_help(include_special_flags=False)
 
 
 def default_workdir(experiment: str, config_spec: str) -> str:
   """`runs/NAME` or `runs/NAME-preset`."""
   preset = config_spec.partition(":")[2]
   return f"runs/{experiment}-{preset}" if preset else f"runs/{experiment}"
+
+
+def _read(make: Make, arguments: Sequence[str]):
+  """The flags' values, and the conditions of sampling, whose flags are among them."""
+  name = name_of(make)
+  words = [name, *(a for a in arguments if not _is_override(a))]
+  values: Any = _define(name)
+  known: dict[str, Condition] = {}
+  try:
+    values(words, known_only=True)  # which config: it makes the experiment
+    config = load_config(values["config"].value, _overrides(arguments))
+    known = conditions_of(make_experiment(make, config).sample)
+    _define_conditions(values, known)
+    rest = values(words)
+  except flags.UnrecognizedFlagError as error:
+    raise UserError(_no_such_flag(error.flagname, values, known)) from error
+  except flags.Error as error:
+    raise UserError(str(error)) from error
+  if rest[1:]:
+    raise UserError(f"unexpected argument {rest[1]!r}: flags begin with --")
+  return values, known
 
 
 def _define(experiment: str) -> flags.FlagValues:
@@ -86,20 +113,39 @@ def _define(experiment: str) -> flags.FlagValues:
   flags.DEFINE_enum("mode", "train", MODES, "What to do.", **here)
   flags.DEFINE_integer("seed", 0, "Sampling: the seed.", **here)
   flags.DEFINE_integer("num_samples", 64, "Sampling: how many.", lower_bound=1, **here)
-  flags.DEFINE_string("sampler", None, "Sampling: which sampler.", **here)
-  flags.DEFINE_integer("steps", None, "Sampling: steps.", lower_bound=1, **here)
-  flags.DEFINE_integer("class_label", None, "Sampling: the class.", **here)
   flags.DEFINE_bool("help", False, "Show this.", short_name="h", **here)
   return values
 
 
-def help_text(experiment: str) -> str:
-  """The flags, for `--help`."""
-  return _define(experiment).get_help()
+def _define_conditions(values: flags.FlagValues, known: Mapping[str, Condition]):
+  for name, condition in known.items():
+    flags.DEFINE_string(condition.flag, None, condition.help, flag_values=values)
+    if name != condition.flag:
+      flags.DEFINE_alias(name, condition.flag, flag_values=values)
 
 
-def _names(values: flags.FlagValues) -> list[str]:
-  return [name for name in values if len(name) > 1]
+def _refuse_flags_of_sampling(
+  values: Any, known: Mapping[str, Condition], mode: str
+) -> None:
+  for flag in ("seed", "num_samples", *(c.flag for c in known.values())):
+    if values[flag].present:
+      instead = INSTEAD.get((mode, flag))
+      hint = f"; did you mean --{instead}?" if instead else ""
+      raise UserError(f"--{flag} is a flag of --mode=sample{hint}")
+
+
+def _no_such_flag(flag: str, values: Any, known: Mapping[str, Condition]) -> str:
+  names = [name for name in values if len(name) > 1]
+  said = f"there is no flag --{flag}.{did_you_mean(flag, [*names, 'config.KEY'])}"
+  if values["mode"].value != "sample" or not known:
+    return said
+  return f"{said} Samples can be asked for by " + ", ".join(
+    f"--{condition.flag}" for condition in known.values()
+  )
+
+
+def _overrides(arguments: Sequence[str]) -> tuple[str, ...]:
+  return tuple(a.split("config.", 1)[1] for a in arguments if _is_override(a))
 
 
 def _is_override(argument: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from jgm.cli.commands import run_command
 from jgm.cli.console import print_error
-from jgm.cli.errors import UserError
+from jgm.cli.errors import SHOW_TRACEBACK, UserError
 from jgm.cli.flags import help_text, parse
 from jgm.cli.run import Make
 from jgm.core.checkpoint import CheckpointError
@@ -17,22 +17,21 @@ from jgm.data import DatasetError
 FOR_THE_USER = (UserError, CheckpointError, DatasetError, NotFiniteError)
 
 
-def main(name: str, make: Make, arguments: Sequence[str] | None = None) -> None:
+def main(make: Make, arguments: Sequence[str] | None = None) -> None:
   """Runs an experiment from the command line, and exits with 1 on an error.
 
   Args:
-    name: the name of its file in experiments/.
-    make: config -> Experiment.
+    make: config -> Experiment. The experiment is named after the file it is written in.
     arguments: the command line; None takes the process's own.
   """
   arguments = sys.argv[1:] if arguments is None else list(arguments)
-  if {"--help", "-h"} & set(arguments):
-    print(sys.modules[make.__module__].__doc__, help_text(name), sep="\n")
-    return
   try:
-    run_command(parse(name, arguments), make)
+    if {"--help", "-h"} & set(arguments):
+      print(sys.modules[make.__module__].__doc__, help_text(make, arguments), sep="\n")
+    else:
+      run_command(parse(make, arguments), make)
   except FOR_THE_USER as error:
-    if os.environ.get("JGM_TRACEBACK"):
+    if os.environ.get(SHOW_TRACEBACK):
       traceback.print_exc()
     print_error(error)
     sys.exit(1)

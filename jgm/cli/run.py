@@ -1,14 +1,15 @@
 """A run: one experiment bound to its config and its folder."""
 
-import contextlib
-import importlib
-from collections.abc import Callable, Iterator, Mapping
+import inspect
+import pathlib
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 from ml_collections import ConfigDict
 
-from jgm.cli.errors import UserError
+from jgm.cli.errors import UserError, for_the_user
 from jgm.cli.run_folder import RunFolder
 from jgm.core import checkpoint
 from jgm.core.experiment import Evaluation, Experiment
@@ -31,6 +32,18 @@ class Run(NamedTuple):
   docstring: str  # of the experiment's file: what the report is headed with
 
 
+def name_of(make: Make) -> str:
+  """An experiment's name: that of the file in which its `make` is written.
+
+  Args:
+    make: config -> Experiment.
+
+  Returns:
+    "ddpm" for what experiments/ddpm.py makes.
+  """
+  return pathlib.Path(inspect.getfile(inspect.unwrap(make))).stem
+
+
 def make_experiment(make: Make, config: ConfigDict) -> Experiment:
   """`make(config)`, with what is wrong about the config said in one line.
 
@@ -46,20 +59,11 @@ def make_experiment(make: Make, config: ConfigDict) -> Experiment:
   """
   if config.dtype not in DTYPES:
     raise UserError(f"config.dtype={config.dtype!r}: it is one of {', '.join(DTYPES)}")
-  with _for_the_user():
+  with for_the_user(ValueError, OSError):
     return make(config)
 
 
-@contextlib.contextmanager
-def _for_the_user() -> Iterator[None]:
-  try:
-    yield
-  except (ValueError, LookupError, OSError) as error:
-    raise UserError(str(error)) from error
-
-
 def make_run(
-  name: str,
   make: Make,
   config: ConfigDict,
   folder: RunFolder,
@@ -68,11 +72,11 @@ def make_run(
   """Builds an experiment and the program that runs it; nothing is compiled yet.
 
   Args:
-    name: the experiment's name.
-    make: the `make` of its file.
+    make: the `make` of the experiment's file.
     config: its config.
     folder: the run's folder.
-    pretrained: what the experiment asks for of other runs, by name.
+    pretrained: what the experiment asks for of other runs, by name; their shapes are
+      enough for a run that has begun.
 
   Returns:
     The Run.
@@ -82,7 +86,7 @@ def make_run(
   """
   parallel = config.parallel
   experiment = make_experiment(make, config)
-  with _for_the_user():
+  with for_the_user(ValueError, OSError):
     program = make_program(
       experiment,
       pretrained,
@@ -92,8 +96,8 @@ def make_run(
       data_devices=parallel.data_devices,
       model_devices=parallel.model_devices,
     )
-  docstring = importlib.import_module(make.__module__).__doc__ or ""
-  return Run(name, config, experiment, program, folder, docstring)
+  docstring = sys.modules[make.__module__].__doc__ or ""
+  return Run(name_of(make), config, experiment, program, folder, docstring)
 
 
 def restore_whole(run: Run, warn: Callable[[str], None]) -> checkpoint.Restored:
@@ -140,13 +144,16 @@ def evaluate(run: Run, state: PyTree) -> list[Evaluation]:
 
   Returns:
     One Evaluation per seed.
+
+  Raises:
+    UserError: if a value of the config is one that the evaluation cannot take.
   """
-  return [
-    run.experiment.evaluate(
-      of_seed(run, state, i), base_key(run.config.eval.seed, "evaluate")
-    )
-    for i in range(run.config.num_seeds)
-  ]
+  seed = run.config.eval.seed
+  with for_the_user(ValueError, doing="evaluating"):
+    return [
+      run.experiment.evaluate(of_seed(run, state, i), base_key(seed, "evaluate"))
+      for i in range(run.config.num_seeds)
+    ]
 
 
 def logged_scalars(evaluations: list[Evaluation]) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from jgm.cli.console import (
   print_results,
   print_warnings,
 )
-from jgm.cli.errors import UserError, did_you_mean
+from jgm.cli.errors import UserError
 from jgm.cli.log import MetricsLog
 from jgm.cli.publish import publish
 from jgm.cli.run import Run, evaluate, logged_scalars
 from jgm.cli.signals import catch_signals
 from jgm.cli.stopping import Standing, standing
 from jgm.core import checkpoint
+from jgm.core.choice import did_you_mean
 from jgm.core.experiment import Evaluation
 from jgm.core.loop import Chunk
 from jgm.core.loop import train as training
@@ -129,7 +130,7 @@ class _Session:
     row = None
     is_last = chunk.step == self.config.total_steps
     if _is_due(self.config.log.every_steps, chunk.step) or is_last:
-      row = {name: np.mean(rows, axis=0) for name, rows in self.window.items()}
+      row = {name: _mean(rows) for name, rows in self.window.items()}
       self.window.clear()
     self.progress.update(chunk.step, row)
     if row is not None:
@@ -194,6 +195,14 @@ class _Session:
       f"evaluations; the best, {best.best_value:.4g}, was at step {best.best_step}"
     )
     return True
+
+
+def _mean(rows: list[Any]) -> np.ndarray:
+  """The mean over steps, without the NaN of those in which there was nothing to take."""
+  values = np.asarray(rows)
+  num_there = np.sum(~np.isnan(values), axis=0)
+  with np.errstate(invalid="ignore"):  # nothing in any step: 0 / 0 is NaN again
+    return np.nansum(values, axis=0) / num_there
 
 
 def _is_due(every_steps: int, step: int) -> bool:

@@ -1,8 +1,8 @@
-"""Chooses a function by the name that a config gives."""
+"""Chooses by name, and names the nearest where there is none of that name."""
 
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +32,33 @@ def choose(name: str, options: Mapping[str, Any] | ModuleType, *, what: str) -> 
     }
   if name in options:
     return options[name]
-  near = difflib.get_close_matches(name, options, n=1)
-  hint = f" Did you mean {near[0]!r}?" if near else ""
+  hint = did_you_mean(name, options)
   raise ValueError(f"{what}={name!r}: it is one of {', '.join(options)}.{hint}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+  """ " Did you mean 'x'?" for the known word nearest to `word`, or "".
+
+  Args:
+    word: what was written.
+    known: what could have been written.
+
+  Returns:
+    The hint, with a leading space, to be added to a message.
+  """
+  near = nearest(word, known)
+  return "" if near is None else f" Did you mean {near!r}?"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+  """The word of `known` that looks most like `word`; None where none is like it.
+
+  Args:
+    word: what was written.
+    known: what could have been written, in any order.
+
+  Returns:
+    The word.
+  """
+  near = difflib.get_close_matches(word, sorted(known), n=1)
+  return near[0] if near else None

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jgm.core.experiment import Batch, Metrics, Step
-from jgm.core.finite import all_finite
+from jgm.core.finite import all_finite, must_be_finite
 from jgm.core.state import Array, PyTree, TrainState
 
 Advance = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -107,16 +107,11 @@ def guarded(state: TrainState, metrics: Metrics) -> PyTree:
   Returns:
     The parameters, their average, the model state, and all losses and gradient norms.
   """
-  named = {
-    name: value
-    for name, value in metrics.items()
-    if name.rsplit("/", 1)[-1] in ("loss", "gradient_norm")
-  }
   return {
     "params": state.params,
     "model_state": state.model_state,
     "ema_params": state.ema_params,
-    "metrics": named,
+    "metrics": {n: value for n, value in metrics.items() if must_be_finite(n)},
   }
 
 

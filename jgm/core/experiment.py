@@ -1,7 +1,6 @@
 """What one file in `experiments/` makes out of a config, and the data it trains on."""
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from jgm.core.state import Array, PyTree, TrainState
@@ -14,10 +13,10 @@ Step = Callable[[TrainState, Batch, Array], tuple[TrainState, Metrics]]
 class Aux(NamedTuple):
   """What an objective returns beside its scalar."""
 
-  metrics: Metrics = MappingProxyType(
-    {}
-  )  # {"quantity": scalar}; the player's name is put before it
-  model_state: PyTree = None  # the new collections; None means unchanged
+  # {"quantity": scalar}; the player's name is put before it.
+  metrics: Mapping[str, Array] = {}
+  # The new collections; None means unchanged.
+  model_state: PyTree = None
 
 
 class Dataset(NamedTuple):
@@ -70,11 +69,17 @@ class LogProb(NamedTuple):
 
 
 class Pretrained(NamedTuple):
-  """What an experiment needs of another run."""
+  """What an experiment needs of another run; of its first seed, if it has several.
+
+  Where that run has not ended, it is trained first, by `config`. One that has is taken
+  as it was configured, and only its shapes once training has begun: these are kept by
+  the checkpoints.
+  """
 
   experiment: str  # the name of a file in experiments/
   config: str  # as on the command line: "configs/gpt.py:smoke"
   field: str  # the field of that run's TrainState: "ema_params"
+  workdir: str | None = None  # its folder, local or gs://; None: the default one
 
 
 class Experiment(NamedTuple):
@@ -84,8 +89,12 @@ class Experiment(NamedTuple):
   init: Callable[[Array, Mapping[str, PyTree]], TrainState]  # (key, pretrained)
   step: Step
   evaluate: Callable[[TrainState, Array], Evaluation]
-  sample: Callable[..., Array]  # (state, key, n, **conditions)
+  # (state, key, n, *, **conditions) -> [n, ...]. Each condition is a flag of
+  # `--mode=sample`; its default or its annotation says of which type.
+  sample: Callable[..., Array]
   log_prob: LogProb | None = None
+  # What `init` is given, by name. A field of `extra` of the same name is frozen: it
+  # holds what was given, and no step changes a bit of it.
   pretrained: Mapping[str, Pretrained] = {}
   # extra -> the same tree of bools: True where a leaf carries a batch axis. Such leaves
   # are sharded over `data` under jit and split under pmap; all others are replicated.

@@ -11,6 +11,20 @@ from jgm.core.state import Array, PyTree
 _SMALL = 2**16  # numbers
 
 
+def must_be_finite(metric: str) -> bool:
+  """Whether a metric of this name may be neither NaN nor infinite: losses, norms.
+
+  Any other may be: a mean over no episodes is NaN, a log-ratio may be infinite.
+
+  Args:
+    metric: its name, "quantity" or "player/quantity".
+
+  Returns:
+    True or False.
+  """
+  return metric.rsplit("/", 1)[-1] in ("loss", "gradient_norm")
+
+
 def all_finite(tree: PyTree) -> Array:
   """Whether every floating-point number of `tree` is finite.
 

@@ -1,8 +1,9 @@
 """The training loop: a generator of chunks of steps, which its user acts on."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from jgm.core.compiled import guarded
@@ -23,14 +24,15 @@ class Chunk(NamedTuple):
 class NotFiniteError(ArithmeticError):
   """A step gave a number that is not finite; nothing of it was kept."""
 
-  def __init__(self, step: int, leaf: str | None):
-    self.step, self.leaf = step, leaf
+  def __init__(self, step: int, leaf: str | None, seeds: Sequence[int] = ()):
+    self.step, self.leaf, self.seeds = step, leaf, tuple(seeds)
+    of_seeds = f" of config.seed+{', +'.join(map(str, seeds))}" if seeds else ""
     where = (
       f"the first leaf that is not finite is {leaf}"
       if leaf
       else "taken again by itself it is finite: the numbers are on the edge of overflow"
     )
-    super().__init__(f"step {step + 1} is not finite: {where}")
+    super().__init__(f"step {step + 1}{of_seeds} is not finite: {where}")
 
 
 def train(
@@ -107,7 +109,16 @@ def _diagnose(program: Program, state: PyTree, arrays: PyTree) -> NotFiniteError
   """Takes the bad step again from the last good state, to name what went wrong."""
   new_state, metrics = program.rerun(state, arrays)
   looked_at = guarded(new_state, metrics)
+  step = steps_taken(state)
+  if program.num_seeds == 1:
+    return NotFiniteError(step, _first_bad(looked_at))
+  of_seed = lambda i: jax.tree.map(lambda leaf: leaf[i], looked_at)
+  found = {i: _first_bad(of_seed(i)) for i in range(program.num_seeds)}
+  bad = {i: path for i, path in found.items() if path}
+  return NotFiniteError(step, next(iter(bad.values()), None), list(bad))
+
+
+def _first_bad(looked_at: Mapping[str, PyTree]) -> str | None:
   fields = ("params", "model_state", "ema_params", "metrics")
-  bad = (first_non_finite({field: looked_at[field]}) for field in fields)
-  leaf = next((path for path in bad if path), None)
-  return NotFiniteError(steps_taken(state), leaf)
+  paths = (first_non_finite({field: looked_at[field]}) for field in fields)
+  return next((path for path in paths if path), None)

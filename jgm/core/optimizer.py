@@ -2,13 +2,14 @@
 
 import optax
 
-DECAYS = ("constant", "linear", "cosine")
+from jgm.core.choice import choose
 
 
 def make_optimizer(
   *,
   learning_rate: float,
   total_steps: int,
+  algorithm: str = "adam",
   warmup_steps: int = 0,
   decay: str = "constant",
   clip_norm: float | None = None,
@@ -18,11 +19,14 @@ def make_optimizer(
   accumulate_steps: int = 1,
   flatten: bool = False,
 ) -> optax.GradientTransformation:
-  """Adam (AdamW where there is weight decay), with warm-up, decay and clipping.
+  """Adam or plain gradient descent, with warm-up, decay, clipping and weight decay.
 
   Args:
     learning_rate: the peak learning rate.
     total_steps: the number of training steps; a decay ends there, at 0.
+    algorithm: "adam" (AdamW where there is weight decay), or "sgd", gradient descent
+      without momentum, which two ways to compute one run can be compared by: Adam makes
+      whole steps of a gradient's rounding.
     warmup_steps: training steps over which the rate rises linearly, from 1/n of it.
     decay: "constant", "linear" or "cosine": what follows the warm-up.
     clip_norm: the greatest global norm of the gradient; None does not clip.
@@ -38,27 +42,16 @@ def make_optimizer(
     An optax transformation.
 
   Raises:
-    ValueError: if `decay` is not one of the above.
+    ValueError: if `algorithm` or `decay` is not one of the above.
   """
-  if decay not in DECAYS:
-    raise ValueError(f"unknown decay {decay!r}: it is one of {', '.join(DECAYS)}")
-  num_updates = max(1, total_steps // accumulate_steps)
-  num_warmup = warmup_steps // accumulate_steps
-  num_decay = max(1, num_updates - num_warmup)
-  after_warmup = {
-    "constant": optax.constant_schedule(learning_rate),
-    "linear": optax.linear_schedule(learning_rate, 0.0, num_decay),
-    "cosine": optax.cosine_decay_schedule(learning_rate, num_decay),
-  }[decay]
-  # From 1/n, not from 0: a first update of zero would be a step wasted.
-  warmup = optax.linear_schedule(
-    learning_rate / max(1, num_warmup), learning_rate, max(1, num_warmup - 1)
+  schedule = _make_schedule(
+    learning_rate,
+    decay,
+    num_updates=max(1, total_steps // accumulate_steps),
+    num_warmup=warmup_steps // accumulate_steps,
   )
-  schedule = optax.join_schedules([warmup, after_warmup], [num_warmup])
-  if weight_decay:
-    tx = optax.adamw(schedule, b1=b1, b2=b2, weight_decay=weight_decay)
-  else:
-    tx = optax.adam(schedule, b1=b1, b2=b2)
+  make = choose(algorithm, {"adam": _adam, "sgd": _sgd}, what="algorithm")
+  tx = make(schedule, weight_decay, b1=b1, b2=b2)
   if clip_norm is not None:
     tx = optax.chain(optax.clip_by_global_norm(clip_norm), tx)
   if flatten:
@@ -66,3 +59,33 @@ def make_optimizer(
   if accumulate_steps > 1:
     tx = optax.MultiSteps(tx, accumulate_steps).gradient_transformation()
   return tx
+
+
+def _make_schedule(
+  learning_rate: float, decay: str, *, num_updates: int, num_warmup: int
+) -> optax.Schedule:
+  num_decay = max(1, num_updates - num_warmup)
+  decays = {
+    "constant": optax.constant_schedule(learning_rate),
+    "linear": optax.linear_schedule(learning_rate, 0.0, num_decay),
+    "cosine": optax.cosine_decay_schedule(learning_rate, num_decay),
+  }
+  # From 1/n, not from 0: a first update of zero would be a step wasted.
+  warmup = optax.linear_schedule(
+    learning_rate / max(1, num_warmup), learning_rate, max(1, num_warmup - 1)
+  )
+  after_warmup = choose(decay, decays, what="decay")
+  return optax.join_schedules([warmup, after_warmup], [num_warmup])
+
+
+def _adam(schedule: optax.Schedule, weight_decay: float, *, b1: float, b2: float):
+  if weight_decay:
+    return optax.adamw(schedule, b1=b1, b2=b2, weight_decay=weight_decay)
+  return optax.adam(schedule, b1=b1, b2=b2)
+
+
+def _sgd(schedule: optax.Schedule, weight_decay: float, *, b1: float, b2: float):
+  del b1, b2  # Adam's
+  if weight_decay:
+    return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(schedule))
+  return optax.sgd(schedule)

@@ -24,6 +24,7 @@ from jgm.core.program import (
   base_key,
   batch_at,
   batched_leaves,
+  with_shardings,
 )
 from jgm.core.replicas import make_pmap_program
 from jgm.core.state import Array, PyTree
@@ -150,26 +151,25 @@ def _make_jit_program(
     out_shardings=(shardings, None, None),
   )
 
-  def place(arrays: PyTree) -> PyTree:
-    data = experiment.data
-    stream = data is not None and data.batch_axis is not None and not seeds_over_data
-    spec = (
-      PartitionSpec(*[None] * experiment.data.batch_axis, DATA_AXIS)
-      if stream
-      else replicated
-    )
-    return jax.device_put(arrays, NamedSharding(mesh, spec))
+  data = experiment.data
+  stream = data is not None and data.batch_axis is not None and not seeds_over_data
+  rows = PartitionSpec(*[None] * data.batch_axis, DATA_AXIS) if stream else replicated
+  of_arrays = NamedSharding(mesh, rows)
+  abstract = with_shardings(shapes, shardings)
+
+  def trace(arrays: PyTree) -> None:
+    # Of the very shapes and shardings of a call, which then does not trace again.
+    run.trace(abstract, with_shardings(arrays, of_arrays), jnp.zeros((), jnp.int32))
 
   return Program(
     init=lambda seed: compiled_init(keys(seed), pretrained),
     run=lambda state, arrays, n: run(state, arrays, jnp.asarray(n, jnp.int32)),
     rerun=jax.jit(lambda s, arrays: advance(s, batch(arrays, jnp.ravel(s.step)[0]))),
-    place=place,
+    trace=trace,
+    place=lambda arrays: jax.device_put(arrays, of_arrays),
     whole=lambda state: state,
     running=lambda state: state,
-    abstract=jax.tree.map(
-      lambda shape, sharding: shape.update(sharding=sharding), shapes, shardings
-    ),
+    abstract=abstract,
     num_seeds=num_seeds,
     steps_per_call=steps_per_call,
   )

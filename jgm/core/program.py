@@ -22,6 +22,7 @@ class Program(NamedTuple):
   init: Callable[[int], PyTree]  # seed -> running state
   run: Callable[[PyTree, PyTree, int], tuple[PyTree, Metrics, Array]]  # donates
   rerun: Callable[[PyTree, PyTree], tuple[PyTree, Metrics]]  # one step, not guarded
+  trace: Callable[[PyTree], None]  # of host arrays: what is wrong with the step raises
   place: Callable[[PyTree], PyTree]  # the data's host arrays -> on the devices
   whole: Callable[[PyTree], PyTree]  # running state -> whole state
   running: Callable[[PyTree], PyTree]  # whole state -> running state
@@ -58,6 +59,20 @@ def abstract_state(
 ) -> TrainState:
   """The shapes and dtypes of the state that `init` makes; nothing is computed."""
   return jax.eval_shape(init, key, pretrained)
+
+
+def with_shardings(shapes: PyTree, shardings: PyTree) -> PyTree:
+  """Shapes that say where their arrays lie; one sharding, or a tree of them."""
+  shapes = jax.eval_shape(lambda tree: tree, shapes)  # numpy's 64 bits are jax's 32
+  if isinstance(shardings, jax.sharding.Sharding):
+    shardings = jax.tree.map(lambda _: shardings, shapes)
+  return jax.tree.map(
+    lambda leaf, sharding: jax.ShapeDtypeStruct(
+      leaf.shape, leaf.dtype, sharding=sharding
+    ),
+    shapes,
+    shardings,
+  )
 
 
 def batched_leaves(experiment: Experiment, state: TrainState) -> TrainState:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import einops
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jgm.core.collectives import DATA_AXIS
 from jgm.core.compiled import Advance, Call, make_advance, make_call
@@ -17,6 +17,7 @@ from jgm.core.program import (
   base_key,
   batch_at,
   batched_leaves,
+  with_shardings,
 )
 from jgm.core.state import Array, PyTree, TrainState
 
@@ -130,7 +131,19 @@ def make_pmap_program(
   )
   rerun = jax.pmap(advance, axis_name=DATA_AXIS, in_axes=(0, None), devices=devices)
   compiled_init = jax.jit(experiment.init, compiler_options=RUN_ONCE)
+  # pmap's own mesh, or the second call, of the first one's result, would compile anew.
+  mesh = jax.make_mesh(
+    (num_replicas,), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=devices
+  )
   over_replicas = NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+  replicated = NamedSharding(mesh, PartitionSpec())
+  abstract = abstract_state(experiment.init, base_key(0), pretrained)
+
+  def trace(arrays: PyTree) -> None:
+    # Of the very shapes and shardings of a call, which then does not trace again.
+    split = lambda state: split_replicas(experiment, state, num_replicas)
+    state = with_shardings(jax.eval_shape(split, abstract), over_replicas)
+    run.lower(state, with_shardings(arrays, replicated), jnp.zeros((), jnp.int32))
 
   def running(state: TrainState) -> TrainState:
     return jax.device_put(
@@ -145,10 +158,11 @@ def make_pmap_program(
     init=lambda seed: running(compiled_init(base_key(seed), pretrained)),
     run=first_replica,
     rerun=rerun,
-    place=lambda arrays: jax.device_put(arrays, NamedSharding(mesh, PartitionSpec())),
+    trace=trace,
+    place=lambda arrays: jax.device_put(arrays, replicated),
     whole=lambda state: merge_replicas(experiment, state),
     running=running,
-    abstract=abstract_state(experiment.init, base_key(0), pretrained),
+    abstract=abstract,
     num_seeds=1,
     steps_per_call=steps_per_call,
   )

@@ -13,6 +13,7 @@ import optax
 
 from jgm.core.collectives import pmean
 from jgm.core.experiment import Aux, Batch, Metrics, Step
+from jgm.core.finite import must_be_finite
 from jgm.core.state import Array, PyTree, TrainState
 
 Objective = Callable[[PyTree, TrainState, Batch, Array], tuple[Array, Aux]]
@@ -57,29 +58,41 @@ def gradient_step(
   return step
 
 
-def repeat(step: Step) -> Step:
-  """A step that takes `step` once for each slice of the batch's leading axis.
+def repeat(step: Step, num_steps: int | None = None) -> Step:
+  """A step that takes `step` many times: once for each slice of the batch.
+
+  A batch [B, ...] is cut into n slices by `rearrange("(b n) ... -> n b ...", n=n)`,
+  not by "(n b)": so each device of a mesh keeps the rows that it has.
 
   Args:
-    step: the inner Step; its key is the outer key with the slice's index folded in.
+    step: the inner Step; its key is the outer key with the index folded in.
+    num_steps: take it so many times on the whole batch, which may be empty (an
+      experiment without data); None takes one step for each slice [B, ...] of a batch
+      with leaves [n, B, ...].
 
   Returns:
-    A Step over batches with leaves [n, B, ...]; metrics are averaged over the n.
+    A Step whose metrics are averaged over the inner steps. NaN, the mean of what did
+    not happen (no episode ended), is left out, but not of losses.
+
+  Raises:
+    ValueError: when traced, if the batch is empty and `num_steps` is None.
   """
 
   def repeated(state: TrainState, batch: Batch, key: Array):
     def body(state, indexed):
-      index, inner_batch = indexed
+      index, rows = indexed
+      inner_batch = rows if num_steps is None else batch
       return step(state, inner_batch, jax.random.fold_in(key, index))
 
-    num_slices = jax.tree.leaves(batch)[0].shape[0]
-    state, metrics = jax.lax.scan(body, state, (jnp.arange(num_slices), batch))
-    return state, jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
+    slices = batch if num_steps is None else None
+    length = _num_slices(batch) if num_steps is None else num_steps
+    state, metrics = jax.lax.scan(body, state, (jnp.arange(length), slices))
+    return state, {name: _mean(name, rows) for name, rows in metrics.items()}
 
   return repeated
 
 
-def with_ema(step: Step, decay: float) -> Step:
+def with_ema(step: Step, decay: float, player: str | None = None) -> Step:
   """A step that also keeps `ema_params`, an exponential moving average of `params`.
 
   After n steps the decay is min(decay, (1 + n) / (10 + n)), so that an average over few
@@ -88,9 +101,10 @@ def with_ema(step: Step, decay: float) -> Step:
   Args:
     step: the Step to wrap; this wrapper goes outermost.
     decay: the decay of the average, in [0, 1).
+    player: the one player whose parameters are averaged; None averages all there are.
 
   Returns:
-    A Step. The state must have been made with `ema=True`.
+    A Step. The state must have been made with `ema=True`, or with `ema=player`.
 
   Raises:
     ValueError: if `decay` is outside [0, 1).
@@ -102,10 +116,11 @@ def with_ema(step: Step, decay: float) -> Step:
     new_state, metrics = step(state, batch, key)
     num_steps = state.step.astype(jnp.float32)
     weight = 1 - jnp.minimum(decay, (1 + num_steps) / (10 + num_steps))
+    params = new_state.params
     ema_params = jax.tree.map(
       lambda ema, new: ema + weight.astype(ema.dtype) * (new - ema),
       state.ema_params,
-      new_state.params,
+      params if player is None else {player: params[player]},
     )
     return new_state.replace(ema_params=ema_params), metrics
 
@@ -127,6 +142,18 @@ def _replace(state: TrainState, player: str | None, new: Mapping[str, Any]):
 def _average_of_floats(leaf: Array) -> Array:
   # Statistics are estimates from a batch; counters are the same on all replicas.
   return pmean(leaf) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
+def _num_slices(batch: Batch) -> int:
+  leaves = jax.tree.leaves(batch)
+  if not leaves:
+    raise ValueError("an empty batch has no slices: give `repeat` its num_steps")
+  return leaves[0].shape[0]
+
+
+def _mean(name: str, rows: Array) -> Array:
+  mean = jnp.mean if must_be_finite(name) else jnp.nanmean
+  return mean(rows, axis=0)
 
 
 def _prefixed(metrics: Metrics, player: str | None) -> dict[str, Array]:

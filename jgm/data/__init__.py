@@ -52,11 +52,11 @@ def make_dataset(
     data_dir: where TFDS datasets are kept, a folder or `gs://...`; default: TFDS's.
     flip: whether half of the images are mirrored, chosen anew in each step.
     in_memory: whether a TFDS dataset lives whole on the device, not read ahead.
-    arrangement: of `gaussian_mixture`: 8 on a "ring" or 25 on a "grid".
+    arrangement: of `gaussian_mixture`: 8 on a "ring", 25 on a "grid", or a "pair".
 
   Returns:
-    A Dataset. Batches of images are {"image": float32 [B, H, W, C] in [low, high],
-    "label": int32 [B]}; of points in the plane, {"x": float32 [B, 2], "label"}.
+    A Dataset. Its batches are {"x": float32 [B, *spec.shape], "label": int32 [B]}:
+    images [H, W, C] with values in [low, high], or points [2] in the plane.
 
   Raises:
     DatasetError: if the batch size is less than 1, there is no such dataset (names the

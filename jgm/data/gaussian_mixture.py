@@ -40,6 +40,15 @@ def gaussian_grid(
   return _uniform_mixture(means, scale)
 
 
+def gaussian_pair() -> GaussianMixture:
+  """Two Gaussians of variance 1, far apart, one four times as likely as the other.
+
+  Reference: Song & Ermon 2019, section 3.2. https://arxiv.org/abs/1907.05600
+  """
+  means = np.array([[-5.0, -5.0], [5.0, 5.0]], np.float32)
+  return GaussianMixture(means, 1.0, np.array([0.2, 0.8], np.float32))
+
+
 def _uniform_mixture(means: np.ndarray, scale: float) -> GaussianMixture:
   weights = np.full(len(means), 1 / len(means), np.float32)
   return GaussianMixture(means.astype(np.float32), scale, weights)

@@ -38,7 +38,7 @@ def make_memory_dataset(
     flip: whether half of the images, chosen anew in each step, are mirrored.
 
   Returns:
-    A Dataset whose batches are {"image": float32 [B, H, W, C], "label": int32 [B]}.
+    A Dataset whose batches are {"x": float32 [B, H, W, C], "label": int32 [B]}.
   """
   read = functools.cache(read)
 
@@ -77,12 +77,12 @@ def finish(
     spec: the range and the number of levels.
 
   Returns:
-    {"image": float32 [B, H, W, C] in [low, high], "label": int32 [B]}.
+    {"x": float32 [B, H, W, C] in [low, high], "label": int32 [B]}.
   """
   if mirrored is not None:
     choose = einops.rearrange(mirrored, "b -> b 1 1 1")
     image = jnp.where(choose, image[:, :, ::-1], image)
-  return {"image": from_levels(image, spec), "label": label}  # type: ignore[dict-item]
+  return {"x": from_levels(image, spec), "label": label}  # type: ignore[dict-item]
 
 
 def whole_split(
@@ -95,7 +95,7 @@ def whole_split(
   """
   check_split(split)
   levels = read(split)
-  return {"image": from_levels(levels["image"], spec), "label": levels["label"]}
+  return {"x": from_levels(levels["image"], spec), "label": levels["label"]}
 
 
 def check_split(split: str) -> None:

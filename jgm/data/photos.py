@@ -40,7 +40,7 @@ def make_photos(*, batch_size: int, seed: int, flip: bool = False) -> Dataset:
     flip: whether half of the crops are mirrored.
 
   Returns:
-    A Dataset whose batches are {"image": float32 [B, 32, 32, 3], "label": int32 [B]},
+    A Dataset whose batches are {"x": float32 [B, 32, 32, 3], "label": int32 [B]},
     where the label says which photograph.
   """
 

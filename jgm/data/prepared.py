@@ -1,12 +1,12 @@
 """Finding prepared TFDS datasets, and saying how to get one that is missing."""
 
-import difflib
 import os
 import pathlib
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from jgm.core.choice import nearest
 from jgm.data.errors import DatasetError
 from jgm.data.remote import is_remote, mirror
 from jgm.data.spec import DataSpec
@@ -111,9 +111,9 @@ def _not_found(name: Name, data_dir: str, folder: pathlib.Path) -> str:
 
 def unknown(dataset: str, known: Iterable[str]) -> str:
   """What is said of a dataset's name that is none; names the nearest one."""
-  near = difflib.get_close_matches(dataset, sorted(known), 1)
+  near = nearest(dataset, known)
   return f"unknown dataset {dataset!r}" + (
-    f": did you mean {near[0]!r}?" if near else "."
+    f": did you mean {near!r}?" if near is not None else "."
   )
 
 

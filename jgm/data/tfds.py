@@ -48,7 +48,7 @@ def make_tfds_dataset(
     rows: read only these rows [from, to) of each batch; default: all.
 
   Returns:
-    A Dataset whose batches are {"image": float32 [B, H, W, C], "label": int32 [B]}.
+    A Dataset whose batches are {"x": float32 [B, H, W, C], "label": int32 [B]}.
 
   Raises:
     DatasetError: if it is not prepared: here, or at the first read where the shape is

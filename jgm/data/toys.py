@@ -15,15 +15,23 @@ from jgm.data.errors import DatasetError
 from jgm.data.gaussian_mixture import (
   GaussianMixture,
   gaussian_grid,
+  gaussian_pair,
   gaussian_ring,
+  mixture_log_density,
   mixture_sample,
 )
 from jgm.data.memory import check_split
 from jgm.data.spec import DataSpec
 
 Draw = Callable[[Array, int], tuple[Array, Array]]  # (key, n) -> x [n, 2], label [n]
+LogDensity = Callable[[Array], Array]  # x [B, 2] -> [B], nats
 
 TOYS = ("moons", "rings", "checkerboard", "gaussian_mixture")
+MIXTURES: dict[str, Callable[[], GaussianMixture]] = {
+  "ring": gaussian_ring,
+  "grid": gaussian_grid,
+  "pair": gaussian_pair,
+}
 SPLIT_SIZE = 10_000  # examples of each of the splits, which no seed changes
 
 
@@ -57,10 +65,49 @@ def draw_checkerboard(key: Array, n: int) -> tuple[Array, Array]:
   """
   key_square, key_place = jax.random.split(key)
   label = jax.random.randint(key_square, (n,), 0, 8)
-  row = label // 2
-  column = 2 * (label % 2) + row % 2
-  corner = jnp.stack([column, row], axis=1) - 2.0
-  return corner + jax.random.uniform(key_place, (n, 2)), label
+  return dark_corners()[label] + jax.random.uniform(key_place, (n, 2)), label
+
+
+def dark_corners() -> Array:
+  """The lower left corners of the board's 8 dark squares: [8, 2] float32."""
+  square = jnp.arange(8)
+  row = square // 2
+  return jnp.stack([2 * (square % 2) + row % 2, row], axis=1) - 2.0
+
+
+def checkerboard_log_density(x: Array) -> Array:
+  """The log-density of the checkerboard, in nats.
+
+  Args:
+    x: [B, 2] float.
+
+  Returns:
+    [B] float: -log 8 on the dark squares, their edges among them, else minus infinity.
+  """
+  beyond = x[:, None] - dark_corners()[None]  # [B, 8, 2], within a square in [0, 1]
+  dark = jnp.any(jnp.all((beyond >= 0) & (beyond <= 1), axis=2), axis=1)
+  return jnp.where(dark, -math.log(8), -jnp.inf)
+
+
+def exact_mixture(data: Dataset) -> GaussianMixture | None:
+  """The Gaussian mixture that a dataset is drawn from; None where it is not."""
+  name, _, arrangement = data.name.partition("/")
+  return MIXTURES[arrangement]() if name == "gaussian_mixture" else None
+
+
+def exact_log_density(data: Dataset) -> LogDensity | None:
+  """The log-density that a dataset is drawn from; None where it is not known.
+
+  Args:
+    data: any dataset.
+
+  Returns:
+    x [B, 2] -> [B], in nats; of the Gaussian mixtures and of the checkerboard.
+  """
+  mixture = exact_mixture(data)
+  if mixture is not None:
+    return functools.partial(mixture_log_density, mixture)
+  return checkerboard_log_density if data.name == "checkerboard" else None
 
 
 def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Dataset:
@@ -70,11 +117,11 @@ def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Data
     name: "moons", "rings", "checkerboard" or "gaussian_mixture".
     batch_size: the global batch size, B.
     seed: the seed of the draws.
-    arrangement: of the Gaussian mixture: 8 on a "ring" or 25 on a "grid".
+    arrangement: of the Gaussian mixture: 8 on a "ring", 25 on a "grid", or a "pair".
 
   Returns:
     A Dataset whose batches are {"x": float32 [B, 2], "label": int32 [B]} and whose
-    arrays are empty.
+    arrays are empty. A mixture's name says how it is arranged: "gaussian_mixture/ring".
 
   Raises:
     DatasetError: if the arrangement is unknown.
@@ -99,7 +146,7 @@ def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Data
     return {"x": np.asarray(x), "label": np.asarray(label)}  # type: ignore[dict-item]
 
   return Dataset(
-    name=name,
+    name=f"{name}/{arrangement}" if name == "gaussian_mixture" else name,
     spec=DataSpec((2,), None, -extent, extent, num_classes, SPLIT_SIZE, SPLIT_SIZE),
     batch_size=batch_size,
     arrays=lambda first_step, num_steps: nothing,
@@ -111,14 +158,13 @@ def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Data
 def _toy(name: str, arrangement: str) -> tuple[Draw, int, float]:
   """How it is drawn, the number of classes, and how far from the origin it reaches."""
   if name == "gaussian_mixture":
-    mixtures: dict[str, Callable[[], GaussianMixture]] = {
-      "ring": gaussian_ring,
-      "grid": gaussian_grid,
-    }
-    if arrangement not in mixtures:
-      raise DatasetError(f"unknown arrangement {arrangement!r}: it is 'ring' or 'grid'")
-    mixture = mixtures[arrangement]()
-    return functools.partial(mixture_sample, mixture), len(mixture.means), 2.5
+    if arrangement not in MIXTURES:
+      raise DatasetError(
+        f"unknown arrangement {arrangement!r}: it is one of {', '.join(MIXTURES)}"
+      )
+    mixture = MIXTURES[arrangement]()
+    extent = 8.0 if arrangement == "pair" else 2.5
+    return functools.partial(mixture_sample, mixture), len(mixture.means), extent
   return {
     "moons": (draw_moons, 2, 2.0),
     "rings": (draw_rings, 3, 2.2),

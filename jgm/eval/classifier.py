@@ -122,6 +122,7 @@ def train_classifier(
   train = lambda: train_variables(recipe, images, labels)
   if not cached:
     return Classifier(recipe, train())
+  name = name.replace("/", "-")  # TFDS's names may have a config: name/config
   file_name = f"{name}-{kind}-{digest(recipe, images, labels)[:24]}"
   return Classifier(recipe, network_cache.load_or_make(file_name, train))
 

@@ -1,15 +1,15 @@
 """The numbers of a set of images, each beside its floor, each with how it was got."""
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from jgm.core.experiment import Dataset, Scalar
+from jgm.core.experiment import Scalar
 from jgm.data.spec import Numbers
 from jgm.eval.classifier import as_images
+from jgm.eval.fid import fid
+from jgm.eval.floors import NUM_SUBSETS
 from jgm.eval.image_warnings import image_warnings
-from jgm.eval.inception import load_inception
 from jgm.eval.measures import (
   MAX_COPY_SAMPLES,
   Measures,
@@ -20,13 +20,12 @@ from jgm.eval.measures import (
   look,
 )
 from jgm.eval.neighbours import nearest_neighbours
-from jgm.eval.reference import NUM_SUBSETS, Reference, make_reference
+from jgm.eval.reference import Reference
 
 Better = Literal["lower", "higher", "equal to floor"]
 
 # Which way is better, in the order of the table.
 DISTRIBUTION: dict[str, Better] = {
-  "fid": "lower",
   "frechet_distance": "lower",
   "kernel_distance": "lower",
   "precision": "higher",
@@ -56,54 +55,7 @@ class ImageScores(NamedTuple):
   scalars: dict[str, Scalar]
   warnings: tuple[str, ...]
   class_shares: np.ndarray  # [K], by the judge; [0] without one
-  nearest: np.ndarray  # [N] int: of each sample, its nearest training image by pixels
-
-
-def make_image_metrics(
-  data: Dataset,
-  *,
-  num_samples: int,
-  seed: int = 0,
-  training_steps: int | None = None,
-  inception: str | None = None,
-) -> Callable[[Numbers], ImageScores]:
-  """A function from samples to their scores. Building it reads no data.
-
-  The first call reads the data, trains the nets or finds them in the cache, and
-  measures real against real; the later ones only measure the samples.
-
-  Args:
-    data: the dataset that the samples are to resemble.
-    num_samples: N, at most; see `make_reference`.
-    seed: of the evaluation alone, so that runs of all seeds are measured alike.
-    training_steps: of the nets; None for their own choice.
-    inception: the file of Inception's weights (`jgm.eval.inception`); None for no FID.
-
-  Returns:
-    samples [N, H, W, C] -> ImageScores.
-
-  Raises:
-    FileNotFoundError, ValueError: if Inception's weights are not there, or not fit.
-  """
-  made: list[Reference] = []
-  features = None if inception is None else load_inception(inception, data.spec)
-
-  def metrics(samples: Numbers) -> ImageScores:
-    if not made:
-      reference = make_reference(
-        data.split("train"),
-        data.split("test"),
-        spec=data.spec,
-        name=data.name,
-        num_samples=num_samples,
-        seed=seed,
-        training_steps=training_steps,
-        inception=features,
-      )
-      made.append(reference)
-    return image_scores(samples, made[0])
-
-  return metrics
+  nearest: np.ndarray  # [min(N, 1000)] int: the training images nearest by pixels
 
 
 def image_scores(samples: Numbers, reference: Reference) -> ImageScores:
@@ -113,7 +65,8 @@ def image_scores(samples: Numbers, reference: Reference) -> ImageScores:
   uniform noise. Samples are clipped to the data's range, as a picture would be.
 
   Args:
-    samples: [N or more, H, W, C] float. The first N of the reference are measured.
+    samples: [N or more, H, W, C] float. The first N of the reference are measured; the
+      FID is of all of them.
     reference: of the data.
 
   Returns:
@@ -131,7 +84,8 @@ def image_scores(samples: Numbers, reference: Reference) -> ImageScores:
       f"{samples.shape[1:]}"
     )
   spec, nets = reference.spec, reference.nets
-  images = look(samples[:n].clip(spec.low, spec.high), nets)
+  samples = samples.clip(spec.low, spec.high)
+  images = look(samples[:n], nets)
   measures = {
     **distribution_measures(images, reference.test),
     **judge_measures(images, nets),
@@ -139,11 +93,17 @@ def image_scores(samples: Numbers, reference: Reference) -> ImageScores:
   }
   shares = judged_shares(images, nets)
   better = {**DISTRIBUTION, **JUDGED, **COPIES}
+  found = {
+    k: scalar(k, better[k], measures, reference) for k in better if k in measures
+  }
+  if reference.fid is not None:
+    found = {"fid": fid(samples, reference.fid), **found}
+  some = images.take(slice(MAX_COPY_SAMPLES))
   return ImageScores(
-    {k: scalar(k, better[k], measures, reference) for k in better if k in measures},
+    found,
     image_warnings(measures, shares, reference),
     shares,
-    nearest_neighbours(images.rows(), reference.train.rows()).indices[:, 0],
+    nearest_neighbours(some.rows(), reference.train.rows()).indices[:, 0],
   )
 
 
@@ -180,5 +140,4 @@ def note(name: str, measures: Measures, reference: Reference) -> str:
     return f"{seen_by}; N={min(n, MAX_COPY_SAMPLES)}, {seed}; {drawn}{direction}"
   if name == "kernel_distance":
     drawn = f"± {measures['kernel_standard_error']:.2g} (blocks); {drawn}"
-  seen_by = "Inception pool3" if name == "fid" else nets.feature_net
-  return f"{seen_by}; N={n} against {n} test images, {seed}; {drawn}"
+  return f"{nets.feature_net}; N={n} against {n} test images, {seed}; {drawn}"

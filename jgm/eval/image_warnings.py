@@ -3,8 +3,11 @@
 Thresholds are set so that fresh real images give no warning (a test holds this).
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from jgm.eval.floors import Floor
 from jgm.eval.measures import Measures
 from jgm.eval.reference import Reference
 
@@ -25,7 +28,7 @@ def image_warnings(
   return (
     *warn_of_copies(measures, reference),
     *warn_of_missing_classes(shares, reference),
-    *warn_of_little_overlap(measures, reference),
+    *warn_of_little_overlap(measures, reference.floors),
   )
 
 
@@ -65,16 +68,18 @@ def warn_of_missing_classes(
   )
 
 
-def warn_of_little_overlap(measures: Measures, reference: Reference) -> tuple[str, ...]:
-  """Says so where coverage or precision is less than half of real images'."""
+def warn_of_little_overlap(
+  measures: Measures, floors: Mapping[str, Floor]
+) -> tuple[str, ...]:
+  """Says so where coverage or precision is less than half of real data's."""
   warnings = []
   for name, sentence in (
     ("coverage", "collapse: the samples reach {:.1%} of the data's neighbourhoods"),
-    ("precision", "no likeness: {:.1%} of the samples lie among real images"),
+    ("precision", "no likeness: {:.1%} of the samples lie among real data"),
   ):
-    usual = reference.floors[name].mean
+    usual = floors[name].mean
     if measures[name] < usual / 2:
       warnings.append(
-        sentence.format(measures[name]) + f" (of fresh real images: {usual:.1%})"
+        sentence.format(measures[name]) + f" (of fresh real data: {usual:.1%})"
       )
   return tuple(warnings)

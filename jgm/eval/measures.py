@@ -32,7 +32,6 @@ class Nets(NamedTuple):
   feature_net: str  # what to call it beside a number
   features: Features  # images [N, H, W, C] -> [N, D]
   judge: Classifier | None  # None where the data have no labels
-  inception: Features | None  # images -> [N, 2048]; None for no FID
 
 
 class Images(NamedTuple):
@@ -40,7 +39,6 @@ class Images(NamedTuple):
 
   pixels: np.ndarray  # [N, H, W, C]
   features: np.ndarray  # [N, D]
-  inception: np.ndarray | None = None  # [N, 2048]
 
   def rows(self) -> np.ndarray:
     """The pixels as [N, H * W * C]."""
@@ -48,8 +46,7 @@ class Images(NamedTuple):
 
   def take(self, rows: np.ndarray | slice) -> "Images":
     """The images of some rows."""
-    inception = None if self.inception is None else self.inception[rows]
-    return Images(self.pixels[rows], self.features[rows], inception)
+    return Images(self.pixels[rows], self.features[rows])
 
 
 def look(pixels: np.ndarray, nets: Nets) -> Images:
@@ -62,8 +59,7 @@ def look(pixels: np.ndarray, nets: Nets) -> Images:
   Returns:
     Images.
   """
-  inception = None if nets.inception is None else nets.inception(pixels)
-  return Images(pixels, nets.features(pixels), inception)
+  return Images(pixels, nets.features(pixels))
 
 
 def distribution_measures(images: Images, test: Images) -> Measures:
@@ -74,19 +70,16 @@ def distribution_measures(images: Images, test: Images) -> Measures:
     test: as many real images, held out.
 
   Returns:
-    By name; "fid" among them where there are Inception features.
+    By name.
   """
   kernel = kernel_distance(images.features, test.features)
-  measures = {
+  return {
     "frechet_distance": frechet_distance(images.features, test.features),
     "kernel_distance": kernel.value,
     "kernel_standard_error": kernel.standard_error,
     **precision_recall(images.features, test.features)._asdict(),
     **density_coverage(images.features, test.features)._asdict(),
   }
-  if images.inception is not None and test.inception is not None:
-    measures["fid"] = frechet_distance(images.inception, test.inception)
-  return measures
 
 
 def judge_measures(images: Images, nets: Nets) -> Measures:

@@ -1,47 +1,30 @@
-"""Plots by matplotlib's objects alone: 2-D samples, and curves over training."""
+"""Pictures of the plane: points, how they arise, and vector fields."""
 
-import io
-import math
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-Rows = Sequence[Mapping[str, Any]]  # as in metrics.jsonl
+from jgm.eval.canvas import (
+  PRINT,
+  as_points,
+  new_figure,
+  set_title,
+  style,
+  to_picture,
+)
+
+SAND = "#e2cfa5"  # of what is drawn beneath: seen, and not mistaken for samples
+Field = tuple[ArrayLike, ArrayLike]  # where [N, 2], and the vectors there [N, 2]
 
 
-# What matplotlib writes for a file of its own, and a page must not get: styles that
-# would reach all of it, a size in points, ids that occur twice, a typeface.
-_FOR_THE_PAGE = {
-  r"<style.*?</style>": "",
-  r'(<svg[^>]*?) width="[^"]*" height="[^"]*"': r"\1",
-  r'<g id="[^"]*"': "<g",
-  r"font-family: [^;]*; ": "",
-}
+class Frame(NamedTuple):
+  """A square of the plane."""
 
-
-class Theme(NamedTuple):
-  """The colours of a plot."""
-
-  paper: str
-  ink: str
-  faint: str
-  accent: str
-
-
-PRINT = Theme(paper="#ffffff", ink="#3d3a35", faint="#d9d5cc", accent="#2f6690")
-# Colours that stand for the page's own, so that one drawing serves light and dark.
-_PAGE = Theme(paper="none", ink="#010101", faint="#020202", accent="#030303")
-_VARIABLES = {"#010101": "var(--muted)", "#020202": "var(--rule)"}
-_VARIABLES |= {"#030303": "var(--accent)"}
+  middle: NDArray[np.float64]  # [2]
+  half: float  # of its side
 
 
 def scatter_2d(samples: ArrayLike, real: ArrayLike | None = None) -> NDArray[np.uint8]:
@@ -58,200 +41,145 @@ def scatter_2d(samples: ArrayLike, real: ArrayLike | None = None) -> NDArray[np.
   Raises:
     ValueError: where the points are not [N, 2].
   """
-  sets = {"samples": _points(samples)}
+  sets = {"samples": as_points(samples)}
   if real is not None:
-    sets["real, held out"] = _points(real)
-  frame = next(reversed(sets.values()))
-  frame = frame[np.isfinite(frame).all(axis=1)]
-  low, high = (frame.min(0), frame.max(0)) if len(frame) else (np.zeros(2), np.ones(2))
-  middle, half = (low + high) / 2, max(0.6 * float((high - low).max()), 1e-6)
-  figure = Figure(figsize=(4.6 * len(sets), 4.9), dpi=160, layout="constrained")
+    sets["real, held out"] = as_points(real)
+  frame = frame_of(next(reversed(sets.values())))
+  figure = new_figure(4.6 * len(sets), 4.9)
   for index, (caption, points) in enumerate(sets.items(), 1):
     axes = figure.add_subplot(1, len(sets), index)
-    _style(axes, PRINT)
-    axes.grid(visible=False)
-    axes.locator_params(nbins=4)
-    # Fewer points are drawn darker, so that any number of them can be read.
-    alpha = float(np.clip(1200 / max(len(points), 1), 0.15, 0.8))
-    axes.scatter(
-      points[:, 0], points[:, 1], s=5, color=PRINT.accent, alpha=alpha, linewidths=0
-    )
-    axes.set(xlim=middle[0] + half * np.array([-1, 1]), aspect="equal")
-    axes.set(ylim=middle[1] + half * np.array([-1, 1]))
-    outside = int((~(np.abs(points - middle) <= half).all(axis=1)).sum())
+    draw_points(axes, points, size=5)
+    set_frame(axes, frame)
+    outside = int((~(np.abs(points - frame.middle) <= frame.half).all(axis=1)).sum())
     caption += f" ({outside:,} of {len(points):,} outside the frame)" if outside else ""
-    _title(axes, caption, PRINT)
-  return _picture(figure)
+    set_title(axes, caption, PRINT)
+  return to_picture(figure)
 
 
-def curves(rows: Rows, names: Sequence[str] | None = None) -> NDArray[np.uint8]:
-  """Metrics over training steps, one small panel each.
+def scatter_strip(
+  frames: ArrayLike, *, captions: Sequence[str], real: ArrayLike | None = None
+) -> NDArray[np.uint8]:
+  """How points in the plane arise: one small panel for each moment, in one frame.
 
   Args:
-    rows: the rows of metrics.jsonl; a metric may be a list over seeds.
-    names: which metrics; None draws all but those under `time/`.
+    frames: [K, N, 2] float, from noise (first) to samples (last).
+    captions: K words, one above each panel, such as "t = 0.75".
+    real: [M, 2] float, drawn faintly beneath; None draws nothing.
 
   Returns:
-    [., ., 3] uint8: a smooth line over the faint raw one, and for several seeds their
-    mean within a band from the least to the greatest.
+    [., ., 3] uint8. The frame leaves out the furthest hundredth of the points.
 
   Raises:
-    ValueError: where the rows have no metric to draw.
+    ValueError: where the frames are not [K, N, 2], or there are not K captions.
   """
-  names = metric_names(rows) if names is None else list(names)
-  if not names:
-    raise ValueError("there is no metric to draw in these rows")
-  columns = min(len(names), 3)
-  lines = -(-len(names) // columns)
-  figure = Figure(figsize=(4.2 * columns, 2.9 * lines), dpi=160, layout="constrained")
-  for index, name in enumerate(names, 1):
-    axes = figure.add_subplot(lines, columns, index)
-    _draw(axes, *series(rows, name), PRINT)
-    _title(axes, name, PRINT)
-  return _picture(figure)
+  frames = np.asarray(frames, np.float64)
+  if frames.ndim != 3 or frames.shape[2] != 2:
+    raise ValueError(f"frames must be [K, N, 2], not {list(frames.shape)}")
+  if len(captions) != len(frames):
+    raise ValueError(
+      f"{len(frames)} frames need {len(frames)} captions, not {len(captions)}"
+    )
+  shared = frame_of(frames.reshape(-1, 2), leave_out=0.01)
+  figure = new_figure(1.9 * len(frames), 2.15)
+  for index, (points, caption) in enumerate(zip(frames, captions, strict=True), 1):
+    axes = figure.add_subplot(1, len(frames), index)
+    if real is not None:
+      draw_points(axes, as_points(real), size=3, color=SAND)
+    draw_points(axes, points, size=4)
+    set_frame(axes, shared)
+    axes.set(xticks=[], yticks=[])
+    set_title(axes, caption, PRINT)
+  return to_picture(figure)
 
 
-def curve_svg(rows: Rows, name: str, *, floor: float | None = None) -> str:
-  """One metric over training steps as an SVG element for a page.
-
-  Its colours are the page's own variables (--muted, --rule, --accent) and its letters
-  the page's, so it is at home in a light and in a dark scheme.
+def vector_fields(
+  fields: Mapping[str, Field], *, samples: ArrayLike | None = None
+) -> NDArray[np.uint8]:
+  """Vector fields in the plane side by side, their arrows to one scale.
 
   Args:
-    rows: the rows of metrics.jsonl.
-    name: the metric.
-    floor: a level to mark by a dashed line.
+    fields: caption -> (where [N, 2] float, the vectors there [N, 2] float); such as a
+      learned score beside the true one.
+    samples: [M, 2] float, drawn faintly beneath; None draws nothing.
 
   Returns:
-    "<svg ...>...</svg>", the same on each call.
+    [., ., 3] uint8. A vector of length r is drawn r / (r + median) of the way to the
+    next place of the grid, so that near and far, where scores differ by orders of
+    magnitude, both can be read; the median is that of all fields.
+
+  Raises:
+    ValueError: where there is no field, or the places or vectors are not [N, 2].
   """
-  figure = Figure(figsize=(3.9, 2.3), layout="constrained")
-  _draw(figure.add_subplot(), *series(rows, name), _PAGE, floor=floor)
-  figure.patch.set_visible(False)
-  file = io.StringIO()
-  nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-  # The salt keeps the ids of one panel apart from those of another on the same page.
-  with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-    FigureCanvasSVG(figure).print_svg(file, metadata=nothing)
-  svg = file.getvalue()
-  svg = svg[svg.index("<svg") :].strip()
-  for what, instead in _FOR_THE_PAGE.items():
-    svg = re.sub(what, instead, svg, flags=re.DOTALL)
-  for stand_in, variable in _VARIABLES.items():
-    svg = svg.replace(stand_in, variable)
-  return svg
+  if not fields:
+    raise ValueError("there is no field to draw")
+  drawn = {
+    name: np.concatenate([as_points(grid), as_points(vectors)], axis=1)
+    for name, (grid, vectors) in fields.items()
+  }
+  known = {name: each[np.isfinite(each).all(axis=1)] for name, each in drawn.items()}
+  together = np.concatenate(list(known.values()))
+  frame = frame_of(together[:, :2])
+  lengths = np.linalg.norm(together[:, 2:], axis=1)
+  median = float(np.median(lengths)) if lengths.any() else 1.0
+  spacing = 2 / 1.2 * frame.half / max(len(each) for each in drawn.values()) ** 0.5
+  figure = new_figure(4.6 * len(fields), 5.1)
+  for index, (name, field) in enumerate(known.items(), 1):
+    axes = figure.add_subplot(1, len(fields), index)
+    if samples is not None:
+      draw_points(axes, as_points(samples), size=7, color=SAND)
+    draw_arrows(axes, field, reach=1.1 * spacing, median=median)
+    set_frame(axes, frame)
+    broken = len(drawn[name]) - len(field)
+    words = f" ({broken:,} of {len(drawn[name]):,} not finite)" if broken else ""
+    set_title(axes, name + words, PRINT)
+  words = f"an arrow of half the greatest length stands for {median:.2g}"
+  figure.supxlabel(words, fontsize=8, color=PRINT.ink)
+  return to_picture(figure)
 
 
-def metric_names(rows: Rows) -> list[str]:
-  """The metrics that rows have, losses first, without the step and `time/`."""
-  names = {k: None for row in rows for k in row if k != "step" and k[:5] != "time/"}
-  return sorted(names, key=lambda name: (name.split("/")[-1] != "loss", name))
-
-
-def series(rows: Rows, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-  """One metric as steps [n] and values [n, seeds], over the rows that have it."""
-  having = [row for row in rows if name in row]
-  steps = np.array([row["step"] for row in having], np.float64)
-  seeds = max((np.size(row[name]) for row in having), default=1)
-  values = np.full((len(having), seeds), np.nan)
-  for index, row in enumerate(having):
-    values[index] = np.asarray(row[name], np.float64)
-  return steps, values
-
-
-def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-  """A running mean of [n, ...] under a bell as wide as n/40; what is not finite is left
-  out. A test holds that a straight line's middle stays where it is.
-  """
-  width = max(len(values) / 40, 1.0)
-  reach = min(math.ceil(3 * width), len(values) - 1)
-  bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
-  known = np.isfinite(values)
-  columns = np.where(known, values, 0.0).reshape(len(values), -1).T
-  weights = known.reshape(len(values), -1).T.astype(np.float64)
-  total, weight = (
-    np.stack([np.convolve(x, bell, "full")[reach : reach + len(x)] for x in xs])
-    for xs in (columns, weights)
-  )
-  mean = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 1e-9)
-  return mean.T.reshape(values.shape)
-
-
-def _draw(
-  axes: Axes,
-  steps: NDArray[np.float64],
-  values: NDArray[np.float64],
-  theme: Theme,
-  *,
-  floor: float | None = None,
+def draw_arrows(
+  axes: Axes, field: NDArray[np.float64], *, reach: float, median: float
 ) -> None:
-  _style(axes, theme)
-  values = np.where(np.isfinite(values), values, np.nan)
-  is_long = len(steps) >= 20
-  line = smooth(values) if is_long else values
-  # A row in which every seed is NaN has no mean: it is left out, as a gap.
-  known = ~np.isnan(line).all(axis=1)
-  x, line = steps[known], line[known]
-  marker = "None" if is_long else "o"
-  mean = np.nanmean(line, axis=1)
-  axes.plot(x, mean, marker=marker, ms=3, lw=1.6, color=theme.accent)
-  if values.shape[1] > 1:
-    low, high = np.nanmin(line, axis=1), np.nanmax(line, axis=1)
-    axes.fill_between(x, low, high, color=theme.accent, alpha=0.2, linewidth=0)
-  elif is_long:
-    axes.plot(steps, values, lw=0.7, color=theme.accent, alpha=0.3)
-  if floor is not None and math.isfinite(floor):
-    axes.axhline(floor, color=theme.ink, lw=0.9, ls=(0, (4, 3)))
-  _scale(axes, values, floor)
-
-
-def _scale(axes: Axes, values: NDArray[np.float64], floor: float | None) -> None:
-  known = values[np.isfinite(values)]
-  known = known if floor is None else np.append(known, floor)
-  if len(known) and known.min() > 0 and known.max() / known.min() > 30:
-    axes.set_yscale("log")
-    decades = math.log10(known.max() / known.min())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
-    axes.yaxis.set_minor_locator(NullLocator())
-  else:
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-  axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-  axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-  axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _steps_label(x)))
-
-
-def _steps_label(x: float) -> str:
-  for unit, letter in ((1e6, "M"), (1e3, "k")):
-    if abs(x) >= 10 * unit:
-      return f"{x / unit:g}{letter}"
-  return f"{x:,.0f}"
-
-
-def _style(axes: Axes, theme: Theme) -> None:
-  axes.set_facecolor("none")
-  axes.spines[["top", "right", "left"]].set_visible(False)
-  axes.spines["bottom"].set_color(theme.faint)
-  axes.grid(axis="y", color=theme.faint, lw=0.6)
-  axes.set_axisbelow(True)
-  axes.tick_params(length=0, labelsize=8, labelcolor=theme.ink, which="both")
-
-
-def _title(axes: Axes, text: str, theme: Theme) -> None:
-  # A name is not a formula, whatever dollars are in it.
-  axes.set_title(
-    text, loc="left", fontsize=9.5, color=theme.ink, pad=8, parse_math=False
+  """Draws arrows from field[:, :2] along field[:, 2:], none longer than `reach`."""
+  lengths = np.linalg.norm(field[:, 2:], axis=1, keepdims=True)
+  x, y = field[:, 0], field[:, 1]
+  u, v = (reach * field[:, 2:] / (lengths + median)).T
+  axes.quiver(
+    x, y, u, v, angles="xy", scale_units="xy", scale=1, color=PRINT.accent, width=0.0035
   )
 
 
-def _points(points: ArrayLike) -> NDArray[np.float64]:
-  array = np.asarray(points, np.float64)
-  if array.ndim != 2 or array.shape[1] != 2:
-    raise ValueError(f"points must be [N, 2], not {list(array.shape)}")
-  return array
+def frame_of(points: NDArray[np.float64], *, leave_out: float = 0.0) -> Frame:
+  """The square about points [N, 2], with a margin; what is not finite is left out.
+
+  Args:
+    points: [N, 2] float.
+    leave_out: the share of the points that may lie beyond, along each axis.
+
+  Returns:
+    The Frame; about the unit square where there is no point.
+  """
+  points = points[np.isfinite(points).all(axis=1)]
+  if not len(points):
+    points = np.array([[0.0, 0.0], [1.0, 1.0]])
+  low, high = np.quantile(points, [leave_out / 2, 1 - leave_out / 2], axis=0)
+  return Frame((low + high) / 2, max(0.6 * float((high - low).max()), 1e-6))
 
 
-def _picture(figure: Figure) -> NDArray[np.uint8]:
-  figure.patch.set_facecolor(PRINT.paper)
-  canvas = FigureCanvasAgg(figure)
-  canvas.draw()
-  return np.array(canvas.buffer_rgba())[..., :3].copy()
+def set_frame(axes: Axes, frame: Frame) -> None:
+  """Makes axes show a square of the plane, and no more."""
+  style(axes, PRINT)
+  axes.grid(visible=False)
+  axes.locator_params(nbins=4)
+  sides = frame.half * np.array([-1, 1])
+  axes.set(xlim=frame.middle[0] + sides, ylim=frame.middle[1] + sides, aspect="equal")
+
+
+def draw_points(
+  axes: Axes, points: NDArray[np.float64], *, size: float, color: str = PRINT.accent
+) -> None:
+  """Draws points [N, 2]; fewer are darker, so that any number of them can be read."""
+  alpha = float(np.clip(1200 / max(len(points), 1), 0.15, 0.8))
+  axes.scatter(
+    points[:, 0], points[:, 1], s=size, color=color, alpha=alpha, linewidths=0
+  )

@@ -1,9 +1,4 @@
-"""What samples are measured against: real images, and real against real as the floor.
-
-A number alone says nothing: a Fréchet distance depends on the feature net and on N. So
-everything is measured twice, the second time with a subset of the real training images
-in the samples' place. The subset is drawn several times, so that the floor is not luck.
-"""
+"""What samples are measured against: real images, and nets that look at both."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -14,6 +9,8 @@ import numpy as np
 from jgm.core.experiment import Batch
 from jgm.data.spec import DataSpec
 from jgm.eval.classifier import Classifier, as_images, rotation_task, train_classifier
+from jgm.eval.fid import FidReference, make_fid_reference
+from jgm.eval.floors import Floor, draw_subsets, floors, num_compared
 from jgm.eval.measures import (
   Features,
   Images,
@@ -25,16 +22,6 @@ from jgm.eval.measures import (
   judged_shares,
   look,
 )
-
-NUM_SUBSETS = 5  # training subsets that a floor is the mean of
-MIN_SAMPLES = 20
-
-
-class Floor(NamedTuple):
-  """A quantity for real images in the samples' place."""
-
-  mean: float
-  spread: float  # standard deviation over the subsets; 0 where there was only one set
 
 
 class Reference(NamedTuple):
@@ -49,6 +36,7 @@ class Reference(NamedTuple):
   class_shares: np.ndarray  # [K], of the test images by the judge; [0] without one
   floors: Mapping[str, Floor]
   ceilings: Measures  # of uniform noise
+  fid: FidReference | None  # None without Inception
 
   @property
   def num_samples(self) -> int:
@@ -64,7 +52,7 @@ def make_reference(
   name: str,
   num_samples: int,
   seed: int = 0,
-  training_steps: int | None = None,
+  net_steps: int | None = None,
   inception: Features | None = None,
 ) -> Reference:
   """Trains the nets, or reads them from the cache, and measures real against real.
@@ -73,14 +61,14 @@ def make_reference(
   there is no judge: no score that needs classes is given.
 
   Args:
-    train: {"image" [M, H, W, C], "label" [M] where spec.num_classes > 1}.
+    train: {"x" [M, H, W, C], "label" [M] where spec.num_classes > 1}.
     test: likewise; held out from the generator and from the nets.
     spec: the value range, the grey levels, the classes.
     name: the data's name.
     num_samples: N; fewer where there are not as many test images, or twice as many
       training images.
     seed: of the nets, the subsets and the noise.
-    training_steps: of the nets; None for `train_classifier`'s own choice.
+    net_steps: training steps of each net; None: `train_classifier`'s own choice.
     inception: images -> [N, 2048], from `jgm.eval.inception`; None for no FID.
 
   Returns:
@@ -89,20 +77,15 @@ def make_reference(
   Raises:
     ValueError: if fewer than 20 images are left, or the images are not fit.
   """
-  images, held_out = as_images(train["image"]), as_images(test["image"])
-  n = min(num_samples, len(held_out), len(images) // 2)
-  if n < MIN_SAMPLES:
-    raise ValueError(
-      f"{name} leaves {n} images to compare: {MIN_SAMPLES} are the least (of "
-      f"{num_samples} samples, {len(held_out)} test and {len(images)} training images)"
-    )
+  images, held_out = as_images(train["x"]), as_images(test["x"])
+  n = num_compared(num_samples, len(images), len(held_out), name=name)
   rng = np.random.default_rng(seed)
-  net, judge = make_nets(train, spec, name=name, seed=seed, steps=training_steps)
+  net, judge = make_nets(train, spec, name=name, seed=seed, steps=net_steps)
   title = net.description + (" (of turns: no labels)" if judge is None else "")
-  nets = Nets(title, net.features, judge, inception)
+  nets = Nets(title, net.features, judge)
   all_train = look(images, nets)
   chosen_test = look(held_out[rng.permutation(len(held_out))[:n]], nets)
-  subsets = [rng.permutation(len(images))[:n] for _ in range(NUM_SUBSETS)]
+  subsets = draw_subsets(rng, len(images), n)
   noise = rng.uniform(spec.low, spec.high, chosen_test.pixels.shape)
   return Reference(
     spec=spec,
@@ -114,6 +97,9 @@ def make_reference(
     class_shares=judged_shares(chosen_test, nets),
     floors=real_against_real(all_train, chosen_test, subsets, nets, spec),
     ceilings=noise_against_real(look(noise, nets), chosen_test, nets),
+    fid=None
+    if inception is None
+    else make_fid_reference(inception, images, held_out, noise=noise, seed=seed),
   )
 
 
@@ -128,7 +114,7 @@ def make_nets(
   """The feature net, and the judge where there are labels.
 
   Args:
-    train: {"image" [M, H, W, C], "label" [M] where spec.num_classes > 1}.
+    train: {"x" [M, H, W, C], "label" [M] where spec.num_classes > 1}.
     spec: says how many classes.
     name: the data's name.
     seed: the feature net's; the judge's is the next one.
@@ -138,14 +124,14 @@ def make_nets(
     (feature net, judge or None).
   """
   if spec.num_classes < 2:
-    turned, turns = rotation_task(train["image"])
+    turned, turns = rotation_task(train["x"])
     net = train_classifier(
       turned, turns, kind="features", num_classes=4, seed=seed, name=name, steps=steps
     )
     return net, None
   of_classes = functools.partial(
     train_classifier,
-    train["image"],
+    train["x"],
     train["label"],
     num_classes=spec.num_classes,
     name=name,
@@ -189,13 +175,3 @@ def real_against_real(
 def noise_against_real(noise: Images, test: Images, nets: Nets) -> Measures:
   """Every quantity that says something of noise in the samples' place, by name."""
   return {**distribution_measures(noise, test), **judge_measures(noise, nets)}
-
-
-def floors(measures: Sequence[Measures]) -> dict[str, Floor]:
-  """The mean and the standard deviation of each quantity over several sets."""
-  ddof = min(1, len(measures) - 1)
-  values = {name: [m[name] for m in measures] for name in measures[0]}
-  return {
-    name: Floor(float(np.mean(v)), float(np.std(v, ddof=ddof)))
-    for name, v in values.items()
-  }

@@ -16,8 +16,8 @@ import numpy as np
 from etils import epath
 
 from jgm.core.experiment import Evaluation
+from jgm.eval.curves import Rows, curve_svg, metric_names, series
 from jgm.eval.pictures import png_bytes
-from jgm.eval.plots import Rows, curve_svg, metric_names, series
 from jgm.eval.results import Result, format_number, format_values, results
 
 

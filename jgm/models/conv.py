@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from jgm.models.conv_geometry import Geometry, Pair
 from jgm.models.conv_primitives import forward_p
+from jgm.models.pixels import add_bias
 
 Array = jax.Array
 Padding = str | Sequence[Pair]
@@ -80,7 +81,7 @@ class Conv(nn.Module):
     )
     if self.use_bias:
       bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-      y += bias.astype(self.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+      y = add_bias(y, bias)
     return y
 
 

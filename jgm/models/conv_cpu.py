@@ -2,8 +2,8 @@
 
 On a CPU, XLA has a fast routine only for a plain forward convolution. What autodiff
 writes for the gradients falls back to scalar loops inside a `lax.scan`, where every
-training step runs. Here the input's gradient is a plain convolution, and the kernel's a
-product over patches.
+training step runs. Here both gradients are plain forward convolutions, their operands
+transposed by hand. Compiled as `jgm.core.program` has it, they use every core.
 """
 
 import math
@@ -20,10 +20,6 @@ Array = jax.Array
 # XLA's routine packs its input anew for every few output pixels: below this many pixels
 # in an image a product over patches is up to 15 times faster.
 SMALL_IMAGE = 8
-# Patches are made and used in pieces of this size, which stay in the cache.
-PIECE_BYTES = 5 * 2**19
-# Below this size of all patches what counts is how much there is to compile.
-FEW_BYTES = 2**20
 
 
 def xla_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -57,29 +53,13 @@ def input_grad(y: Array, kernel: Array, geometry: Geometry) -> Array:
 def kernel_grad(x: Array, y: Array, geometry: Geometry) -> Array:
   """The transpose in w: [B, H, W, C] and [B, Ho, Wo, O] to [kh, kw, C, O].
 
-  A product over patches, in pieces of the batch. A convolution with y as the kernel is
-  less to compile, and runs on one core alone.
+  A convolution with y as the kernel and the channels as the batch, or where there is
+  one tap a product.
   """
-  taps, channels = math.prod(geometry.kernel), x.shape[-1]
-  bytes_of_patches = y[..., 0].size * taps * channels * y.dtype.itemsize
-  if bytes_of_patches < FEW_BYTES:
-    return _kernel_grad_of_few(x, y, geometry)
-  pieces = _pieces(len(y), bytes_of_patches)
-  # The pieces are the minor part of the batch: what is split over devices stays so.
-  x, y = (rearrange(a, "(b n) ... -> b n ...", n=pieces) for a in (x, y))
-
-  def add(i: Array, total: Array) -> Array:
-    take = lambda a: lax.dynamic_index_in_dim(a, i, axis=1, keepdims=False)
+  if geometry.kernel == (1, 1):
     axes = (0, 1, 2)
-    return total + _dot(patches(take(x), geometry), take(y), axes, axes)
-
-  zero = jnp.zeros((taps * channels, y.shape[-1]), _sum_dtype(x))
-  total = lax.fori_loop(0, pieces, add, zero)
-  return total.reshape(*geometry.kernel, channels, -1).astype(x.dtype)
-
-
-def _kernel_grad_of_few(x: Array, y: Array, geometry: Geometry) -> Array:
-  """The same by a convolution with y as the kernel and the channels as the batch."""
+    grad = _dot(patches(x, geometry), y, axes, axes)
+    return grad[None, None].astype(x.dtype)
   x, y = rearrange(x, "b h w c -> c h w b"), rearrange(y, "b h w o -> h w b o")
   grad = xla_forward(x, y, geometry.of_kernel_grad())
   return rearrange(grad, "c kh kw o -> kh kw c o")
@@ -125,12 +105,6 @@ def _scatter_patches(y: Array, kernel: Array, geometry: Geometry) -> Array:
       config.append((low, geometry.image[a] - reach, stride - 1))
     total += lax.pad(column, zero, [*config, (0, 0, 0)])
   return total.astype(y.dtype)
-
-
-def _pieces(batch: int, size: int) -> int:
-  """The least number of pieces that divides the batch and keeps each in the cache."""
-  wanted = min(batch, math.ceil(size / PIECE_BYTES))
-  return next(n for n in range(wanted, batch + 1) if batch % n == 0)
 
 
 def _sum_dtype(a: Array) -> jnp.dtype:

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from einops import rearrange, reduce
 from flax import linen as nn
 
+from jgm.models.pixels import pixel_sum, spread
+
 Array = jax.Array
 
 
@@ -42,11 +44,13 @@ class GroupNorm(nn.Module):
     bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
 
     flat = rearrange(x.astype(jnp.float32), "b ... c -> b (...) c")
-    mean = _group_mean(flat.mean(1), groups)
-    variance = _group_mean((flat**2).mean(1), groups) - mean**2
+    num_pixels = flat.shape[1]
+    mean = _group_mean(pixel_sum(flat) / num_pixels, groups)
+    variance = _group_mean(pixel_sum(flat**2) / num_pixels, groups) - mean**2
     gain = scale[None] * jax.lax.rsqrt(jnp.maximum(variance, 0.0) + self.epsilon)
     shift = bias[None] - mean * gain
-    return (flat * gain[:, None] + shift[:, None]).reshape(x.shape).astype(x.dtype)
+    y = flat * spread(gain, flat) + spread(shift, flat)
+    return y.reshape(x.shape).astype(x.dtype)
 
 
 def _group_mean(a: Array, groups: int) -> Array:

@@ -11,6 +11,7 @@ from jgm.models.attention import AttentionBlock
 from jgm.models.conv import Conv
 from jgm.models.embedding import sinusoidal_embedding
 from jgm.models.norm import GroupNorm
+from jgm.models.pixels import spread
 
 Array = jax.Array
 
@@ -31,7 +32,7 @@ class ResidualBlock(nn.Module):
     # The projected condition brings the bias of the first convolution.
     y = Conv(self.features, use_bias=False, dtype=self.dtype)(nn.swish(GroupNorm()(x)))
     shift = nn.Dense(self.features, dtype=self.dtype)(condition)
-    y = nn.swish(GroupNorm()(y + shift[:, None, None]))
+    y = nn.swish(GroupNorm()(y + spread(shift, y)))
     y = nn.Dropout(self.dropout, deterministic=not train)(y)
     y = Conv(self.features, kernel_init=nn.initializers.zeros, dtype=self.dtype)(y)
     if x.shape[-1] != self.features:

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from jgm.noise import Denoiser, Schedule
 from jgm.samplers.timesteps import checked_pairs
-from jgm.samplers.walk import Trajectory, Weights, walk
+from jgm.samplers.walk import Trajectory, Weights, linear_walk
 
 Array = jax.Array
 
@@ -19,6 +19,7 @@ def ddim(
   *,
   timesteps: ArrayLike | None = None,
   eta: float = 0.0,
+  noise: Array | None = None,
   num_frames: int = 0,
 ) -> Array | tuple[Array, Trajectory]:
   """Samples by x_s = alpha_s x_0_hat + sqrt(sigma_s^2 - std^2) eps_hat + std z.
@@ -26,17 +27,20 @@ def ddim(
   Args:
     denoiser: (x_t [B, ...], t [B]) -> x_0_hat [B, ...]. eps_hat is what x_t leaves of
       it, so that clipping goes into both.
-    schedule: discrete.
-    x_T: [B, ...] float. Standard normal noise, or data noised up to the first time.
+    schedule: any. With eta = 0 on the straight path, these are Euler's steps along the
+      velocity.
+    x_T: [B, ...] float. Normal noise of the first time, or data noised up to it.
     key: typed key []. Step i draws from fold_in(key, i).
-    timesteps: [S, 2] rows (t, t_previous), as `timestep_pairs` gives; None: all T.
+    timesteps: [S, 2] rows (t, t_previous), as `timestep_pairs` gives; None: all T of a
+      discrete schedule.
     eta: in [0, 1]: std = eta times the posterior's standard deviation. With 0
       the samples are a function of x_T alone.
+    noise: [S, B, ...] standard normal, taken instead of what the key would give.
     num_frames: K > 0 also returns K steps of the trajectory.
 
   Returns:
     [B, ...] float, the samples; with frames, (samples, Trajectory). Property: ancestral
-    sampling with the small variance if eta = 1.
+    sampling with the small variance if eta = 1; of order 1 if eta = 0.
 
   Raises:
     ValueError: if eta is outside [0, 1], or the timesteps are no chain of the
@@ -56,4 +60,4 @@ def ddim(
     x_0=schedule.alpha(s) - x_t_weight * schedule.alpha(t),
     std=eta * schedule.sigma(s) * np.sqrt(1.0 - ratio),
   )
-  return walk(denoiser, x_T, key, t, weights, num_frames=num_frames)
+  return linear_walk(denoiser, x_T, key, t, weights, noise=noise, num_frames=num_frames)

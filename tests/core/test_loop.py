@@ -6,6 +6,7 @@ import pytest
 
 from jgm.core import Aux, make_program
 from jgm.core.loop import NotFiniteError, train
+from jgm.core.program import base_key
 
 BAD_STEP = 7  # the step taken from state.step == 7 is the bad one
 
@@ -88,6 +89,68 @@ def test_a_bad_step_is_named_and_nothing_of_it_is_kept(toy, options):
   assert not bool(ok)
   assert int(np.ravel(frozen.step)[0]) == BAD_STEP
   chex.assert_tree_all_finite((frozen.params, frozen.opt_state, frozen.ema_params))
+
+
+def test_the_seeds_of_a_bad_step_are_named(toy):
+  key_of = lambda seed: toy().init(base_key(seed), {}).key
+  bad_keys = [jax.random.key_data(key_of(seed)) for seed in (5, 7)]
+
+  def objective(params, state, batch, key):
+    is_its = [jnp.all(jax.random.key_data(state.key) == bad) for bad in bad_keys]
+    is_bad = (is_its[0] | is_its[1]) & (state.step == BAD_STEP)
+    scale = jnp.where(is_bad, jnp.nan, 1.0)
+    return scale * jnp.mean((batch["x"] @ params["w"]) ** 2), Aux({})
+
+  experiment = toy(objective)
+  program = make_program(experiment, num_seeds=4, data_devices=1, steps_per_call=5)
+  with pytest.raises(NotFiniteError) as error:
+    for _ in train(experiment, program, program.init(4), total_steps=10):
+      pass
+  assert error.value.seeds == (1, 3)
+  assert str(error.value) == (
+    "step 8 of config.seed+1, +3 is not finite: the first leaf that is not finite is "
+    "params/w"
+  )
+
+
+@pytest.mark.parametrize(
+  "options", [{}, {"strategy": "pmap"}, {"num_seeds": 2}, {"num_seeds": 8}]
+)
+def test_a_trace_before_the_first_step_is_the_only_one(toy, options):
+  traces = []
+
+  def objective(params, state, batch, key):
+    traces.append(1)
+    return jnp.sum(params["w"] ** 2), Aux({})
+
+  experiment = toy(objective)
+  program = make_program(experiment, steps_per_call=4, **options)
+  program.trace(experiment.data.arrays(0, 4))
+  assert len(traces) == 1
+  for _ in train(experiment, program, program.init(0), total_steps=9):
+    pass
+  assert len(traces) == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"strategy": "pmap"}, {"num_seeds": 2}])
+def test_only_the_first_call_is_compiled(toy, options):
+  experiment = toy()
+  program = make_program(experiment, steps_per_call=4, **options)
+  state, arrays = program.init(0), program.place(experiment.data.arrays(0, 4))
+  compiled = []
+
+  def listen(event, seconds, **facts):
+    if event == "/jax/core/compile/backend_compile_duration":
+      compiled.append(facts["fun_name"])
+
+  state, _, _ = program.run(state, arrays, 4)
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    for num_steps in (4, 2):
+      state, _, _ = program.run(state, arrays, num_steps)
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+  assert compiled == []
 
 
 def test_a_step_that_changes_the_state_is_named(toy):

@@ -56,6 +56,22 @@ def test_clipping_and_weight_decay_are_optaxs():
   np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-def test_an_unknown_decay_is_refused():
-  with pytest.raises(ValueError, match="constant, linear, cosine"):
-    make_optimizer(learning_rate=0.1, total_steps=5, decay="linera")
+def test_sgd_moves_by_the_gradient_itself():
+  params, gradient = jnp.array([3.0, -4.0]), jnp.array([2.0, 0.5])
+  tx = make_optimizer(
+    learning_rate=0.1, total_steps=5, algorithm="sgd", weight_decay=0.01
+  )
+  update, _ = tx.update(gradient, tx.init(params), params)
+  np.testing.assert_allclose(update, -0.1 * (gradient + 0.01 * params), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ("wrong", "message"),
+  [
+    ({"decay": "linera"}, "one of constant, linear, cosine. Did you mean 'linear'"),
+    ({"algorithm": "adan"}, "one of adam, sgd. Did you mean 'adam'"),
+  ],
+)
+def test_what_is_unknown_is_refused(wrong, message):
+  with pytest.raises(ValueError, match=message):
+    make_optimizer(learning_rate=0.1, total_steps=5, **wrong)

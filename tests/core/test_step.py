@@ -1,11 +1,14 @@
 import chex
+import einops
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jgm.core import Aux, gradient_step, new_state, repeat, with_ema
+from jgm.core.parallel import make_mesh
 
 
 def quadratic(params, state, batch, key):
@@ -76,6 +79,67 @@ def test_repeat_is_a_loop_with_a_key_for_each_slice(key):
     means.append(row["loss"])
   np.testing.assert_allclose(repeated.params["w"], state.params["w"], rtol=1e-6)
   np.testing.assert_allclose(metrics["loss"], np.mean(means), rtol=1e-6)
+
+
+def test_repeat_takes_steps_on_one_batch_or_on_none(key):
+  tx = optax.sgd(0.1)
+
+  def objective(params, state, batch, key):
+    target = sum(jnp.sum(leaf) for leaf in batch.values())
+    noise = jax.random.normal(key, ())
+    return (params["w"] - target - noise) ** 2, Aux({})
+
+  inner = gradient_step(objective, tx)
+  for batch in ({}, {"x": jnp.arange(3.0)}):
+    state = state_of({"w": jnp.array(3.0)}, tx)
+    repeated, _ = repeat(inner, num_steps=4)(state, batch, key)
+    for i in range(4):
+      state, _ = inner(state, batch, jax.random.fold_in(key, i))
+    np.testing.assert_allclose(repeated.params["w"], state.params["w"], rtol=1e-6)
+  with pytest.raises(ValueError, match="give `repeat` its num_steps"):
+    repeat(inner)(state, {}, key)
+
+
+def test_slices_of_a_sharded_batch_stay_where_they_are():
+  mesh = make_mesh(8)
+  over = lambda *names: NamedSharding(mesh, PartitionSpec(*names))
+  cut = lambda x: einops.rearrange(x, "(b n) ... -> n b ...", n=4)
+  compiled = (
+    jax.jit(cut, in_shardings=over("data"), out_shardings=over(None, "data"))
+    .lower(jnp.zeros((64, 3)))
+    .compile()
+  )
+  assert "all-" not in compiled.as_text()  # no device asks another
+
+
+def test_nan_of_nothing_is_left_out_but_not_of_a_loss(key):
+  def step(state, batch, key):
+    value = batch["x"]
+    return state, {"return": value, "none": jnp.nan * value, "critic/loss": value}
+
+  state = new_state(key, {}, {})
+  x = jnp.array([1.0, jnp.nan, 3.0])
+  _, metrics = repeat(step)(state, {"x": x}, key)
+  assert metrics["return"] == 2.0
+  assert jnp.isnan(metrics["none"]) and jnp.isnan(metrics["critic/loss"])
+
+
+def test_one_player_alone_is_averaged(key):
+  params = {"generator": {"w": jnp.array(3.0)}, "critic": {"w": jnp.array(1.0)}}
+  state = new_state(key, params, {}, ema="generator")
+  assert set(state.ema_params) == {"generator"}
+
+  def step(state, batch, key):
+    return state.replace(params=jax.tree.map(lambda w: w + 1, state.params)), {}
+
+  state, _ = with_ema(step, 0.5, player="generator")(state, {}, key)
+  np.testing.assert_allclose(state.ema_params["generator"]["w"], 3.9, rtol=1e-6)
+  assert set(state.ema_params) == {"generator"}
+
+
+def test_metrics_need_not_be_given(key):
+  aux = Aux()
+  assert aux.metrics == {} and jax.tree.leaves(aux) == []
 
 
 def test_ema_warms_up_and_averages_parameters_only(key):

@@ -27,7 +27,6 @@ def equal(a, b):
 @embedded
 def test_the_contract(name):
   data = make(name)
-  field = "x" if data.spec.levels is None else "image"
   arrays = data.arrays(0, 10)
   assert data.arrays(990, 7) is arrays and data.batch_axis is None
   assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(arrays))
@@ -41,13 +40,14 @@ def test_the_contract(name):
     (data.split("train"), data.spec.num_train),
     (data.split("test"), data.spec.num_test),
   ):
-    x, label = leaves[field], leaves["label"]
+    assert leaves.keys() == {"x", "label"}  # images and points go by the same name
+    x, label = leaves["x"], leaves["label"]
     assert x.shape == (number, *data.spec.shape) and x.dtype == np.float32
     assert label.shape == (number,) and label.dtype == np.int32
     assert label.min() >= 0 and label.max() < data.spec.num_classes
     if data.spec.levels is not None:
       assert x.min() >= data.spec.low and x.max() <= data.spec.high
-  assert not np.array_equal(data.split("train")[field], data.split("test")[field])
+  assert not np.array_equal(data.split("train")["x"], data.split("test")["x"])
   with pytest.raises(ValueError, match="unknown split"):
     data.split("validation")
 
@@ -92,7 +92,7 @@ def test_the_grid_is_the_other_arrangement():
 def test_a_batch_may_be_larger_than_the_dataset():
   data = make("digits", batch_size=3000, flip=False)
   batch = run(data, jax.jit(data.batch), 5)[0]
-  images = batch["image"].reshape(3000, -1)
+  images = batch["x"].reshape(3000, -1)
   assert len(np.unique(images[:1297], axis=0)) == 1297
   assert len(np.unique(images[1297:2594], axis=0)) == 1297
 

@@ -24,7 +24,7 @@ def rows(split):
   """The digits of a split as sorted (label, pixels)."""
   data = make_dataset("digits", batch_size=4, seed=0)
   leaves = data.split(split)
-  levels = to_levels(leaves["image"], data.spec)
+  levels = to_levels(leaves["x"], data.spec)
   return sorted(
     (int(label), *image.ravel().tolist())
     for label, image in zip(leaves["label"], levels, strict=True)

@@ -84,7 +84,7 @@ def is_in(photo, crop):
 def test_a_batch_is_crops_of_the_labelled_photographs(photos, flip):
   data = make_dataset("photos", batch_size=16, seed=0, flip=flip)
   batch = jax.jit(data.batch)(data.arrays(0, 1), jnp.int32(7))
-  image = to_levels(np.asarray(batch["image"]), SPEC)
+  image = to_levels(np.asarray(batch["x"]), SPEC)
   straight = 0
   for crop, label in zip(image, np.asarray(batch["label"]), strict=True):
     straight += is_in(photos[label], crop)

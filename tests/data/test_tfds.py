@@ -75,8 +75,8 @@ def test_half_of_the_images_are_mirrored(in_memory, data_dir):
   batch = jax.jit(straight.batch)
   mirrored = []
   for step in range(40):
-    plain = np.asarray(batch(straight.arrays(0, 1), jnp.int32(step))["image"])
-    flipped = np.asarray(in_memory(step)["image"])
+    plain = np.asarray(batch(straight.arrays(0, 1), jnp.int32(step))["x"])
+    flipped = np.asarray(in_memory(step)["x"])
     same = (plain == flipped).all((1, 2, 3))
     assert (same | (plain[:, :, ::-1] == flipped).all((1, 2, 3))).all()
     mirrored.append(~same)
@@ -116,7 +116,7 @@ def test_image_features_are_decoded_without_tensorflow(
   seen = {image.tobytes() for image in arrays["image"].reshape(10, 4, 6, 3)}
   assert seen == {image.tobytes() for image in png_builder.PIXELS[:10]}
   assert not arrays["label"].any()
-  assert len(data.split("test")["image"]) == 10
+  assert len(data.split("test")["x"]) == 10
   assert "tensorflow" not in sys.modules
 
 

@@ -5,7 +5,15 @@ import scipy.spatial
 import scipy.stats
 import sklearn.datasets
 
-from jgm.data.toys import draw_checkerboard, draw_moons, draw_rings
+from jgm.data import make_dataset
+from jgm.data.toys import (
+  checkerboard_log_density,
+  draw_checkerboard,
+  draw_moons,
+  draw_rings,
+  exact_log_density,
+  exact_mixture,
+)
 
 N = 20_000
 
@@ -56,3 +64,35 @@ def test_the_checkerboard_is_uniform_on_the_dark_squares():
     assert len(np.unique(square[label == which], axis=0)) == 1
   inside = (x - square).ravel()
   assert scipy.stats.kstest(inside, "uniform").statistic < 2.5 / np.sqrt(2 * N)
+
+
+def test_the_checkerboard_has_its_density_on_the_dark_squares_alone():
+  ticks = np.linspace(-2.5, 2.5, 401, dtype=np.float32)[:-1] + 0.00625  # no edges
+  x = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
+  density = np.exp(np.asarray(checkerboard_log_density(x)))
+  np.testing.assert_allclose(density.sum() * 0.0125**2, 1, rtol=1e-5)
+  dark = (np.floor(x).astype(int).sum(1) % 2 == 0) & (np.abs(x).max(1) < 2)
+  np.testing.assert_array_equal(density > 0, dark)
+
+
+@pytest.mark.parametrize("name", ["checkerboard", "gaussian_mixture"])
+def test_where_the_density_is_known_held_out_points_have_it(name):
+  data = make_dataset(name, batch_size=1, seed=0)
+  log_density = np.asarray(exact_log_density(data)(data.split("test")["x"]))
+  # Each point of the ring lies by one component alone: log 8 more than a Gaussian's.
+  entropy = np.log(8)
+  if name == "gaussian_mixture":
+    entropy += 1 + np.log(2 * np.pi * 0.1**2)
+  error = 4 * log_density.std() / np.sqrt(len(log_density)) + 1e-4
+  assert abs(-log_density.mean() - entropy) < error
+
+
+def test_the_dataset_says_which_mixture_it_is():
+  def of(name, **options):
+    return exact_mixture(make_dataset(name, batch_size=1, seed=0, **options))
+
+  assert len(of("gaussian_mixture").means) == 8
+  assert len(of("gaussian_mixture", arrangement="grid").means) == 25
+  assert of("moons") is None and of("digits") is None
+  moons = make_dataset("moons", batch_size=1, seed=0)
+  assert exact_log_density(moons) is None

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from jgm.core.experiment import Dataset
 from jgm.data.spec import DataSpec
 from jgm.eval.frechet import frechet_distance
-from jgm.eval.image_metrics import image_scores, make_image_metrics
+from jgm.eval.image_metrics import image_scores
 from jgm.eval.manifold import precision_recall
 from jgm.eval.reference import make_reference
 
@@ -24,7 +23,7 @@ def digits():
   order = np.random.default_rng(0).permutation(len(images))
   images = (images[order] / 8 - 1).astype(np.float32).reshape(-1, 8, 8, 1)
   parts = np.split(images, [1000, 1250]), np.split(labels[order], [1000, 1250])
-  return [{"image": i, "label": k} for i, k in zip(*parts, strict=True)]
+  return [{"x": i, "label": k} for i, k in zip(*parts, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def spec():
 def reference(digits, spec):
   train, test, _ = digits
   return make_reference(
-    train, test, spec=spec, name="digits", num_samples=N, training_steps=200
+    train, test, spec=spec, name="digits", num_samples=N, net_steps=200
   )
 
 
@@ -49,8 +48,8 @@ def test_floors_are_real_against_real_at_equal_n(reference, digits):
   floors = reference.floors
   rng = np.random.default_rng(1)
   features = reference.nets.features
-  test = features(digits[1]["image"])
-  drawn = [features(digits[0]["image"][rng.permutation(1000)[:N]]) for _ in range(5)]
+  test = features(digits[1]["x"])
+  drawn = [features(digits[0]["x"][rng.permutation(1000)[:N]]) for _ in range(5)]
   # Two means of 5 draws each, in units of the spread that the reference itself gives.
   for name, values in (
     ("frechet_distance", [frechet_distance(d, test) for d in drawn]),
@@ -60,14 +59,14 @@ def test_floors_are_real_against_real_at_equal_n(reference, digits):
     assert floors[name].spread > 0
     assert np.mean(values) == pytest.approx(floors[name].mean, abs=error)
   assert floors["confident_share"].mean == np.mean(
-    reference.nets.judge.probabilities(digits[1]["image"]).max(axis=1) > 0.9
+    reference.nets.judge.probabilities(digits[1]["x"]).max(axis=1) > 0.9
   )
   assert reference.judge_accuracy > 0.9
 
 
 def test_fresh_real_digits_are_at_the_floor_and_give_no_warning(reference, digits):
   """Digits that nothing here has seen are the perfect generator."""
-  found = image_scores(digits[2]["image"], reference)
+  found = image_scores(digits[2]["x"], reference)
   assert found.warnings == ()
   assert found.class_shares.sum() == pytest.approx(1)
   for name, scalar in found.scalars.items():
@@ -82,7 +81,7 @@ def test_fresh_real_digits_are_at_the_floor_and_give_no_warning(reference, digit
 @pytest.mark.parametrize("sigma", [0.0, 0.02, 0.1])
 def test_replayed_training_images_are_caught(reference, digits, rng, sigma):
   """Exact, within a grey level, and in visible noise: all else finds it perfect."""
-  replay = digits[0]["image"][rng.permutation(1000)[:N]]
+  replay = digits[0]["x"][rng.permutation(1000)[:N]]
   found = image_scores(replay + sigma * rng.normal(size=replay.shape), reference)
   assert len(found.warnings) == 1 and found.warnings[0].startswith("copying: ")
   scalars = found.scalars
@@ -92,19 +91,19 @@ def test_replayed_training_images_are_caught(reference, digits, rng, sigma):
   assert scalars["copies_near_share"].value > 0.9
   if not sigma:
     assert scalars["copies_exact_share"].value == 1
-    np.testing.assert_array_equal(digits[0]["image"][found.nearest], replay)
+    np.testing.assert_array_equal(digits[0]["x"][found.nearest], replay)
 
 
 def test_a_tenth_of_copies_among_fresh_digits_is_caught(reference, digits):
-  mixed = digits[2]["image"][:N].copy()
-  mixed[: N // 10] = digits[0]["image"][: N // 10]
+  mixed = digits[2]["x"][:N].copy()
+  mixed[: N // 10] = digits[0]["x"][: N // 10]
   found = image_scores(mixed, reference)
   assert found.scalars["copies_exact_share"].value == pytest.approx(0.1)
   assert found.warnings[0].startswith("copying: 10.0% of the samples equal")
 
 
 def test_one_class_is_called_a_collapse(reference, digits):
-  threes = digits[2]["image"][digits[2]["label"] == 3]
+  threes = digits[2]["x"][digits[2]["label"] == 3]
   found = image_scores(np.resize(threes, (N, 8, 8, 1)), reference)
   (missing,) = (w for w in found.warnings if "of 10 classes" in w)
   assert int(re.match(r"collapse: (\d)", missing)[1]) >= 7 and " 0 (0" in missing
@@ -125,7 +124,7 @@ def test_noise_is_no_likeness_and_stands_at_the_ceiling(reference, rng):
 
 
 def test_every_note_says_the_net_the_number_and_the_seed(reference, digits):
-  for name, scalar in image_scores(digits[2]["image"], reference).scalars.items():
+  for name, scalar in image_scores(digits[2]["x"], reference).scalars.items():
     assert (
       f"N={N}" in scalar.note and "seed 0" in scalar.note and "floor" in scalar.note
     )
@@ -136,8 +135,8 @@ def test_every_note_says_the_net_the_number_and_the_seed(reference, digits):
 
 
 def test_values_beyond_the_range_are_clipped(reference, digits):
-  saturated = np.where(digits[2]["image"] > 0.9, 5.0, digits[2]["image"])
-  kept = np.where(digits[2]["image"] > 0.9, 1.0, digits[2]["image"])
+  saturated = np.where(digits[2]["x"] > 0.9, 5.0, digits[2]["x"])
+  kept = np.where(digits[2]["x"] > 0.9, 1.0, digits[2]["x"])
   first, second = (image_scores(x, reference).scalars for x in (saturated, kept))
   assert first == second
 
@@ -152,31 +151,33 @@ def test_fid_only_with_inception_features(digits, spec):
     spec=spec,
     name="digits",
     num_samples=N,
-    training_steps=200,
+    net_steps=200,
     inception=inception,
   )
-  fid = image_scores(fresh["image"], reference).scalars["fid"]
-  expected = frechet_distance(inception(fresh["image"][:N]), inception(test["image"]))
-  assert fid.value == pytest.approx(expected)
-  assert "Inception" in fid.note and 0 < fid.floor < fid.ceiling
+  found = image_scores(fresh["x"], reference).scalars
+  fid = found["fid"]
+  assert next(iter(found)) == "fid" and len(fresh["x"]) > N
+  expected = lambda images: frechet_distance(inception(images), inception(train["x"]))
+  assert fid.value == pytest.approx(expected(fresh["x"]))
+  assert fid.floor == pytest.approx(expected(test["x"]))
+  assert "Inception" in fid.note and "seed 0" in fid.note
+  assert f"N={len(fresh['x'])} samples against the statistics of all 1000" in fid.note
+  assert fid.floor < fid.ceiling and fid.better == "lower"
+  # All else is of as many samples as there are test images.
+  assert f"N={N} against {N} test" in found["frechet_distance"].note
 
 
 def test_without_labels_there_is_no_judge(digits):
-  train, test, fresh = ({"image": part["image"]} for part in digits)
-  data = Dataset(
-    "unlabelled",
-    DataSpec((8, 8, 1), levels=17),
-    64,
-    arrays=lambda *_: pytest.fail("batches were read"),
-    batch=lambda *_: pytest.fail("batches were made"),
-    split={"train": train, "test": test}.__getitem__,
+  train, test, fresh = ({"x": part["x"]} for part in digits)
+  spec = DataSpec((8, 8, 1), levels=17)
+  reference = make_reference(
+    train, test, spec=spec, name="unlabelled/x:1", num_samples=100, net_steps=60
   )
-  metrics = make_image_metrics(data, num_samples=100, training_steps=60)
-  found = metrics(fresh["image"])
+  found = image_scores(fresh["x"], reference)
   assert "confident_share" not in found.scalars and found.class_shares.size == 0
   assert "turns" in found.scalars["frechet_distance"].note
   assert found.warnings == ()
-  assert metrics(fresh["image"]).scalars == found.scalars
+  assert image_scores(fresh["x"], reference).scalars == found.scalars
 
 
 def test_bad_samples_are_refused(reference, digits, spec):
@@ -187,5 +188,5 @@ def test_bad_samples_are_refused(reference, digits, spec):
   with pytest.raises(ValueError, match="250 of 250 images hold values"):
     image_scores(np.full((N, 8, 8, 1), np.nan), reference)
   train, test, _ = digits
-  with pytest.raises(ValueError, match="leaves 7 images to compare: 20 are the least"):
+  with pytest.raises(ValueError, match=r"=7 on digits leaves 7 .*: 20 are the"):
     make_reference(train, test, spec=spec, name="digits", num_samples=7)

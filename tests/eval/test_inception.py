@@ -11,7 +11,7 @@ import pytest
 from jgm.data.spec import DataSpec
 from jgm.eval import inception
 from jgm.eval.convert_inception import convert, main
-from jgm.eval.image_metrics import make_image_metrics
+from jgm.eval.images import make_image_evaluation
 from jgm.eval.inception import load_inception, read_tensors, tensor_shapes, to_input
 from jgm.eval.inception_layers import layer_shapes
 
@@ -117,11 +117,20 @@ def test_what_is_no_such_file_is_refused(tmp_path, content):
 
 def test_a_wrong_path_is_told_before_anything_is_trained(tmp_path):
   class Data:
-    spec = SPEC
+    name = "images"
+    spec = SPEC._replace(num_classes=2, num_train=100, num_test=50)
     split = staticmethod(lambda _: pytest.fail("data were read"))
 
-  with pytest.raises(FileNotFoundError):
-    make_image_metrics(Data(), num_samples=50, inception=str(tmp_path / "none.npz"))
+  def make(path):
+    options = {"num_samples": 50, "seed": 0, "chunk_size": 50, "inception": str(path)}
+    return make_image_evaluation(Data(), pytest.fail, **options)
+
+  with pytest.raises(FileNotFoundError, match=r"config.eval.inception: .*none.npz"):
+    make(tmp_path / "none.npz")
+  # A plan makes the experiment too: it must not take 90 MB and two seconds.
+  weights = tmp_path / "weights.npz"
+  weights.write_bytes(b"never read here")
+  make(weights)
 
 
 def test_converter_refuses_other_weights(state_dict):

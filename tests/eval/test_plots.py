@@ -1,136 +1,34 @@
-"""Plots: what is drawn is what was measured."""
-
-import re
-import xml.etree.ElementTree as ElementTree
+"""Pictures of the plane: what is drawn is where it was."""
 
 import numpy as np
 import pytest
 
-from jgm.eval.plots import (
-  curve_svg,
-  curves,
-  metric_names,
-  scatter_2d,
-  series,
-  smooth,
-)
-
-ROWS = [
-  {"step": 10 * i, "b": 0.1 * i, "a/loss": [1.0 / i, 2.0 / i], "time/unix": 5.0}
-  for i in range(1, 41)
-]
+from jgm.eval.plots import frame_of, scatter_2d, scatter_strip, vector_fields
 
 
-def test_names_put_losses_first_and_leave_out_times():
-  assert metric_names([*ROWS, {"step": 400, "eval/x": 1.0}]) == [
-    "a/loss",
-    "b",
-    "eval/x",
-  ]
+def blue(picture):
+  """Where a picture is of the samples' colour."""
+  return (picture[..., 2].astype(int) - picture[..., 0]) > 60
 
 
-def test_series_takes_only_the_rows_that_have_the_metric():
-  steps, values = series([{"step": 1, "x": 1.0}, {"step": 2}, {"step": 3, "x": 3}], "x")
-  assert steps.tolist() == [1, 3] and values.tolist() == [[1.0], [3.0]]
-  assert series(ROWS, "a/loss")[1].shape == (40, 2)
-
-
-def test_smoothing_keeps_constants_lines_and_leaves_out_what_is_not_finite():
-  assert np.allclose(smooth(np.full((50, 2), 3.0)), 3.0, rtol=1e-12)
-  line = np.arange(200.0)
-  assert np.allclose(smooth(line)[50:150], line[50:150], rtol=1e-12)
-  broken = np.full(50, 3.0)
-  broken[10] = np.nan
-  assert np.allclose(smooth(broken), 3.0, rtol=1e-12)
-  noise = np.random.default_rng(0).normal(size=400)
-  # A bell of standard deviation 10 averages noise down by sqrt(2 sqrt(pi) 10) = 6.
-  assert 4 < noise.std() / smooth(noise)[50:-50].std() < 10
-
-
-def test_the_smoothing_matches_its_definition():
-  values = np.random.default_rng(1).normal(size=90)
-  width, index = 90 / 40, np.arange(90)
-  distance = np.abs(index[:, None] - index)
-  bell = np.exp(-0.5 * (distance / width) ** 2) * (distance <= np.ceil(3 * width))
-  assert np.allclose(smooth(values), bell @ values / bell.sum(1), rtol=1e-10)
-
-
-def test_a_page_gets_an_svg_that_is_at_home_in_it():
-  svg = curve_svg(ROWS, "b", floor=2.0)
-  ElementTree.fromstring(svg)
-  assert svg == curve_svg(ROWS, "b", floor=2.0)
-  assert "var(--accent)" in svg and "var(--muted)" in svg
-  assert not re.search(r"#0[123]0[123]0[123]|<style|font-family|<g id=", svg)
-  assert "stroke-dasharray" in svg and "stroke-dasharray" not in curve_svg(ROWS, "b")
-
-
-def test_the_drawn_line_is_the_series():
-  rows = [{"step": step, "x": y} for step, y in [(0, 0.0), (5, 5.0), (10, 0.0)]]
-  path = re.findall(
-    r'<path d="(M [^"]*)"[^>]*stroke: var\(--accent\)', curve_svg(rows, "x")
+@pytest.fixture
+def titles(monkeypatch):
+  found = []
+  monkeypatch.setattr(
+    "jgm.eval.plots.set_title", lambda axes, text, theme: found.append(text)
   )
-  points = np.array([p.split()[-2:] for p in re.split("[ML]", path[0])[1:]], float)
-  (x0, y0), (x1, y1), (x2, y2) = points
-  assert np.isclose(x1 - x0, x2 - x1, rtol=1e-3) and y0 == y2
-  assert y1 < y0  # up is more: an SVG counts downwards
-
-
-def test_several_seeds_give_a_band():
-  one = [{"step": row["step"], "a/loss": row["a/loss"][0]} for row in ROWS]
-  assert "fill-opacity: 0.2" in curve_svg(ROWS, "a/loss")
-  assert "fill-opacity: 0.2" not in curve_svg(one, "a/loss")
-
-
-def test_a_wide_positive_range_is_drawn_on_a_log_scale():
-  def labels(values):
-    rows = [{"step": i, "x": v} for i, v in enumerate(values)]
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", curve_svg(rows, "x"))
-    return [float(text.replace("−", "-")) for text in texts][-4:]
-
-  assert {0.01, 0.1} <= set(labels([1.0, 0.1, 0.01, 0.001]))
-  linear = labels([1.0, 0.5, 0.4])
-  assert np.allclose(np.diff(linear), np.diff(linear)[0])
-  assert min(labels([1.0, 0.1, -0.001])) <= 0
-
-
-@pytest.mark.parametrize(
-  "values",
-  [
-    [np.nan] * 3,
-    [np.inf, 1.0, 2.0],
-    [0.0],
-    [1e-30, 1e30],
-    [[1.0, np.nan], [np.nan] * 2],
-  ],
-)
-def test_extremes_are_drawn_without_a_warning(values):
-  rows = [{"step": i, "$x^": v} for i, v in enumerate(values)]
-  assert curve_svg(rows, "$x^").startswith("<svg")
-  assert curves(rows).shape[2] == 3
-
-
-def test_curves_make_one_picture_or_say_why_not():
-  picture = curves(ROWS)
-  assert picture.dtype == np.uint8 and picture.ndim == 3
-  assert picture.shape[1] > curves(ROWS, ["b"]).shape[1]
-  with pytest.raises(ValueError, match="no metric"):
-    curves([{"step": 1}])
+  return found
 
 
 def test_points_are_drawn_where_they_are():
   # One blob to the upper right of the frame that the real points set.
   real = np.array([[-1.0, -1.0], [1.0, 1.0]])
   picture = scatter_2d(np.full((50, 2), 0.8), real)
-  blue = (picture[..., 2].astype(int) - picture[..., 0]) > 60
-  y, x = np.argwhere(blue[:, : picture.shape[1] // 2]).mean(0)
+  y, x = np.argwhere(blue(picture)[:, : picture.shape[1] // 2]).mean(0)
   assert x > 0.3 * picture.shape[1] and y < 0.4 * picture.shape[0]
 
 
-def test_points_that_are_outside_are_counted_in_words(monkeypatch):
-  titles = []
-  monkeypatch.setattr(
-    "jgm.eval.plots._title", lambda axes, text, theme: titles.append(text)
-  )
+def test_points_that_are_outside_are_counted_in_words(titles):
   samples = np.zeros((5, 2))
   samples[0], samples[1, 0] = 99.0, np.nan
   scatter_2d(samples, np.array([[-1.0, -1.0], [1.0, 1.0]]))
@@ -140,3 +38,72 @@ def test_points_that_are_outside_are_counted_in_words(monkeypatch):
 def test_wrong_points_are_named():
   with pytest.raises(ValueError, match=r"\[N, 2\], not \[4, 3\]"):
     scatter_2d(np.zeros((4, 3)))
+
+
+def test_a_strip_shows_each_moment_in_one_frame():
+  """A cloud that shrinks to a point is drawn in ever fewer pixels."""
+  noise = np.random.default_rng(0).normal(size=(200, 2))
+  frames = np.stack([noise, 0.5 * noise, 0.05 * noise])
+  picture = scatter_strip(frames, captions=["a", "b", "c"], real=noise)
+  panels = np.array_split(blue(picture), 3, axis=1)
+  spans = [np.ptp(np.argwhere(panel), axis=0).max() for panel in panels]
+  assert spans[0] > 1.3 * spans[1] > 4 * spans[2] > 0
+  with pytest.raises(ValueError, match="3 frames need 3 captions, not 2"):
+    scatter_strip(frames, captions=["a", "b"])
+  with pytest.raises(ValueError, match=r"\[K, N, 2\], not \[200, 2\]"):
+    scatter_strip(noise, captions=["a"])
+
+
+def test_a_far_outlier_does_not_shrink_a_strip():
+  points = np.random.default_rng(0).uniform(-1, 1, (1000, 2))
+  points[0], points[1, 0] = 1e6, np.nan
+  assert frame_of(points, leave_out=0.01).half == pytest.approx(1.2, rel=0.05)
+  assert frame_of(np.full((3, 2), np.nan)).half > 0
+
+
+GRID = np.stack(np.meshgrid(np.arange(3.0), np.arange(3.0)), -1).reshape(-1, 2)
+
+
+@pytest.fixture
+def arrows(monkeypatch):
+  """The arrows that are drawn: for each panel [N, 4]."""
+  from matplotlib.axes import Axes
+
+  found, quiver = [], Axes.quiver
+
+  def record(self, *arrays, **options):
+    assert options["scale"] == 1 and options["angles"] == options["scale_units"] == "xy"
+    found.append(np.stack(arrays, 1))
+    return quiver(self, *arrays, **options)
+
+  monkeypatch.setattr(Axes, "quiver", record)
+  return found
+
+
+def test_fields_are_drawn_to_one_scale(arrows):
+  field = np.tile([3.0, 4.0], (9, 1))
+  vector_fields({"one": (GRID, field), "twice": (GRID, 2 * field)}, samples=GRID)
+  one = arrows[0]
+  np.testing.assert_array_equal(one[:, :2], GRID)
+  np.testing.assert_allclose(one[:, 3] / one[:, 2], 4 / 3)
+  # Lengths are r / (r + median) of one greatest: here the median is 7.5.
+  lengths = [np.hypot(*each[:, 2:].T) for each in arrows]
+  np.testing.assert_allclose(lengths[1] / lengths[0], (10 / 17.5) / (5 / 12.5))
+
+
+def test_no_arrow_reaches_far_beyond_the_next_place(arrows):
+  field = np.random.default_rng(0).normal(size=(9, 2)) * 10.0 ** np.arange(9)[:, None]
+  vector_fields({"score": (GRID, field)})
+  assert np.hypot(*arrows[0][:, 2:].T).max() < 1.1
+
+
+def test_vectors_that_are_not_finite_are_counted(titles, arrows):
+  field = np.zeros((9, 2))
+  field[4, 1] = np.inf
+  picture = vector_fields({"$s^": (GRID, field)})
+  assert titles == ["$s^ (1 of 9 not finite)"] and len(arrows[0]) == 8
+  assert picture.dtype == np.uint8 and picture.ndim == 3
+  with pytest.raises(ValueError, match="no field"):
+    vector_fields({})
+  with pytest.raises(ValueError, match=r"\[N, 2\], not \[9, 3\]"):
+    vector_fields({"x": (GRID, np.zeros((9, 3)))})

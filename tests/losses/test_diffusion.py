@@ -1,5 +1,6 @@
 """The variational bound, against closed forms of linear-Gaussian chains."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,7 @@ ALPHA_BAR = np.append(np.cumprod(1 - BETA), 1.0)
 COPIES = 20_000  # of the same data, each with its own noise
 X_0 = np.array([[0.9, -0.4, 0.1]])
 EXACT = {"levels": None, "decoder_variance": BETA[0]}
+FRACTION = 0.3  # of the learned variance between "small" and "large"
 
 
 def wrong_denoiser(x_t, t):
@@ -35,13 +37,17 @@ def expected_terms(variance):
   miss = X_0 - (0.7 * np.sqrt(a)[:, None] * X_0 + 0.1 + 0.02 * t)
   error = np.sum(miss**2, axis=1) + 3 * 0.7**2 * (1 - a)
   q = BETA * (1 - a_s) / (1 - a)
-  p = q if variance == "small" else BETA
+  fraction = {"small": 0.0, "learned": FRACTION, "large": 1.0}[variance]
   weight = np.sqrt(a_s) * BETA / (1 - a)
   with np.errstate(divide="ignore", invalid="ignore"):  # t = 0 is the decoder's
+    p = q ** (1 - fraction) * BETA**fraction
     steps = 0.5 * (3 * (q / p - 1 - np.log(q / p)) + weight**2 * error / p)
   last = a[-1]
   prior = 0.5 * np.sum(last * X_0**2 + (1 - last) - 1 - np.log(1 - last))
-  decoder = 0.5 * (error[0] / BETA[0] + 3 * np.log(2 * np.pi * BETA[0]))
+  width = BETA[0]
+  if variance == "learned":  # and by default between that of the next step and beta
+    width = q[1] ** (1 - fraction) * BETA[0] ** fraction
+  decoder = 0.5 * (error[0] / width + 3 * np.log(2 * np.pi * width))
   return prior, steps[1:], decoder
 
 
@@ -53,15 +59,18 @@ def assert_mean(samples, wanted):
   assert np.all(np.abs(error) < 4), f"off by {error} standard errors"
 
 
-@pytest.mark.parametrize("variance", ["small", "large"])
+@pytest.mark.parametrize("variance", ["small", "large", "learned"])
 def test_each_term_has_its_closed_form(variance, key):
   x_0 = jnp.asarray(np.repeat(X_0, COPIES, axis=0), jnp.float32)
 
   @jax.jit
   def both(x_0, key):
     key_exact, key_sampled = jax.random.split(key)
-    arguments = (wrong_denoiser, SCHEDULE, x_0)
-    options = {"variance": variance, **EXACT}
+    denoiser, options = wrong_denoiser, {"variance": variance, **EXACT}
+    if variance == "learned":
+      options["decoder_variance"] = None
+      denoiser = lambda x_t, t: (wrong_denoiser(x_t, t), jnp.full_like(x_t, FRACTION))
+    arguments = (denoiser, SCHEDULE, x_0)
     return (
       variational_bound(*arguments, key_exact, **options),
       sampled_variational_bound(*arguments, key_sampled, num_samples=2, **options),
@@ -142,11 +151,55 @@ def test_a_denoiser_that_knows_leaves_the_decoder_and_the_prior(num_steps, key):
   np.testing.assert_allclose(sampled, bound.log_prob, rtol=1e-5)
 
 
+def test_the_ends_of_the_learned_variance_are_the_fixed_ones(key):
+  schedule = linear_beta_schedule(4, 1e-4, 0.003)
+  beta_0 = 1e-4 * 1000 / 4
+  x_0 = jnp.array([[-1.0, 0.5, 0.0], [0.5, 1.0, -0.5]])
+  at = lambda f: lambda x_t, t: (wrong_denoiser(x_t, t), jnp.full_like(x_t, f))
+  cases = {
+    "small": (wrong_denoiser, "small", None),
+    "large": (wrong_denoiser, "large", beta_0),  # the decoder's too, unlike by default
+    "at 0": (at(0.0), "learned", None),
+    "at 1": (at(1.0), "learned", None),
+    "given": (at(1.0), "learned", 0.3),
+  }
+
+  @jax.jit
+  def bounds(key):
+    return {
+      name: variational_bound(
+        denoiser,
+        schedule,
+        x_0,
+        jax.random.clone(key),  # the same noise for all
+        levels=5,
+        variance=variance,
+        decoder_variance=width,
+      )
+      for name, (denoiser, variance, width) in cases.items()
+    }
+
+  bound = bounds(key)
+  chex.assert_trees_all_close(bound["at 0"], bound["small"], rtol=2e-5)
+  chex.assert_trees_all_close(bound["at 1"], bound["large"], rtol=2e-5)
+  # a width that is given is the decoder's, and no more
+  np.testing.assert_array_equal(bound["given"].steps, bound["at 1"].steps)
+  assert np.all(np.abs(bound["given"].decoder - bound["at 1"].decoder) > 1e-2)
+
+
 def test_bad_input_is_named(key):
   x_0 = jnp.zeros((2, 3))
   arguments = (wrong_denoiser, SCHEDULE, x_0, key)
-  with pytest.raises(ValueError, match="unknown variance 'learned'"):
+  with pytest.raises(ValueError, match="unknown variance 'wide'"):
+    variational_bound(*arguments, levels=None, variance="wide")
+  with pytest.raises(ValueError, match="returns \\(x_0_hat, fraction\\)"):
     variational_bound(*arguments, levels=None, variance="learned")
+  both = lambda x_t, t: (x_t, x_t)
+  with pytest.raises(ValueError, match="returns \\(x_0_hat, fraction\\)"):
+    sampled_variational_bound(both, *arguments[1:], levels=None, num_samples=1)
+  wrong = lambda x_t, t: (x_t, x_t[:, :1])
+  with pytest.raises(AssertionError):
+    variational_bound(wrong, *arguments[1:], levels=None, variance="learned")
   with pytest.raises(ValueError, match="num_samples >= 1"):
     sampled_variational_bound(*arguments, levels=None, num_samples=0)
   continuous = SCHEDULE._replace(num_steps=None)

@@ -82,11 +82,10 @@ def test_equals_xla_to_second_order(float64, size):
   assert_close(all_options(conv)(x, kernel), all_options(reference)(x, kernel))
 
 
-def test_small_images_and_pieces_equal_xla(float64, monkeypatch):
-  """The two paths that sizes choose: a product over patches, pieces of the batch."""
-  monkeypatch.setattr(conv_cpu, "PIECE_BYTES", 1000)
-  monkeypatch.setattr(conv_cpu, "FEW_BYTES", 0)
+def test_small_images_equal_xla(float64):
+  """Both of the ways that the size chooses: a product over patches, and XLA's own."""
   for size in (2, 6):
+    assert (size**2 > conv_cpu.SMALL_IMAGE) == (size == 6)
     x, kernel = normal(0, 6, size, size, 3), normal(1, 3, 3, 3, 5)
     ours, theirs = (
       jax.jit(jax.value_and_grad(lambda x, k, f=f: jnp.sum(f(x, k) ** 3), (0, 1)))

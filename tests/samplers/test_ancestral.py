@@ -1,5 +1,7 @@
 """Ancestral sampling, against its own exact recursion on a Gaussian."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -12,57 +14,75 @@ from jgm.samplers.ancestral import ancestral
 from jgm.samplers.timesteps import timestep_pairs
 
 
-def ddpm_step(variance):
-  """The weights of DDPM's eq. 7 from a_t to any less noisy a_s, and what it adds."""
+def bayes_step(variance):
+  """The product of q(x_s | x_0_hat) and q(x_t | x_s), and what is added to its mean."""
 
-  def step(a_t, a_s):
-    beta = 1 - a_t / a_s
-    x_t_weight = np.sqrt(1 - beta) * (1 - a_s) / (1 - a_t)
-    small = (1 - a_s) / (1 - a_t) * beta
-    added = small if variance == "small" or a_s == 1 else beta
-    return x_t_weight, np.sqrt(a_s) * beta / (1 - a_t), added
+  def step(path, t, s):
+    alpha_s, sigma_s = path.alpha(s), path.sigma(s)
+    a = path.alpha(t) / alpha_s
+    large = path.sigma(t) ** 2 - a**2 * sigma_s**2
+    if sigma_s == 0:
+      return 0.0, 1.0, 0.0
+    small = 1 / (1 / sigma_s**2 + a**2 / large)
+    added = {"small": small, "large": large, "learned": small**0.3 * large**0.7}
+    return small * a / large, small * alpha_s / sigma_s**2, added[variance]
 
   return step
 
 
-@pytest.mark.parametrize("variance", ["small", "large"])
-@pytest.mark.parametrize("num_steps", [100, 7])
-def test_moments_on_a_correlated_gaussian(
-  variance, num_steps, gaussian, assert_moments, key
-):
-  pairs = timestep_pairs(num_steps, 100)
-  key_x, key_walk = jax.random.split(key)
+def learned(fraction):
+  """The sampler, of a denoiser that also says how far to go to the large variance."""
+
+  def sample(denoiser, *args, **kwargs):
+    def both(x_t, t):
+      return denoiser(x_t, t), jnp.full_like(x_t, fraction)
+
+    return ancestral(both, *args, variance="learned", **kwargs)
+
+  return sample
+
+
+@pytest.mark.parametrize("variance", ["small", "large", "learned"])
+def test_moments_on_every_path(path, variance, check_recursion):
+  """DDPM's eq. 7 is this product where the variance is preserved."""
+  spacing = None if path.schedule.num_steps else "log_snr"
+  pairs = timestep_pairs(path.schedule, 6, spacing=spacing)
+  sampler = functools.partial(ancestral, variance=variance)
+  sampler = learned(0.7) if variance == "learned" else sampler
+  check_recursion(sampler, path, pairs, bayes_step(variance))
+
+
+def test_moments_over_all_steps(paths, check_recursion):
+  pairs = timestep_pairs(paths["linear"].schedule, 100)
+  check_recursion(ancestral, paths["linear"], pairs, bayes_step("small"))
+
+
+def test_the_small_variance_is_a_third_too_small_on_narrow_data(narrow_gaussian, paths):
+  """The discretisation's own bias at T = 100: -36%, by the recursion."""
+  pairs = timestep_pairs(paths["linear"].schedule, 100)
+  step = bayes_step("small")
+  _, covariance = narrow_gaussian.moments(paths["linear"], pairs, step)
+  np.testing.assert_allclose(covariance[0, 0] / 0.01 - 1, -0.36, atol=0.005)
+
+
+def test_learned_ends_are_the_small_and_the_large(gaussian, paths, key):
+  schedule = paths["cosine"].schedule
+  denoiser, pairs = gaussian.denoiser(schedule), timestep_pairs(schedule, 4)
+  x_T = jnp.linspace(-1, 1, 8).reshape(4, 2)
+  noise = jax.random.normal(key, (4, 4, 2))
 
   @jax.jit
-  def sample(x_T, key):
-    return ancestral(
-      gaussian.denoiser,
-      gaussian.schedule,
-      x_T,
-      key,
-      timesteps=pairs,
-      variance=variance,
+  def both(x_T):
+    sample = lambda sampler, **options: sampler(
+      denoiser, schedule, x_T, None, timesteps=pairs, noise=noise, **options
     )
+    return [
+      (sample(ancestral, variance=variance), sample(learned(fraction)))
+      for variance, fraction in (("small", 0.0), ("large", 1.0))
+    ]
 
-  samples = sample(jax.random.normal(key_x, (20_000, 2)), key_walk)
-  assert_moments(samples, *gaussian.moments(pairs, ddpm_step(variance)))
-
-
-def test_the_small_variance_is_a_third_too_small_on_narrow_data(
-  narrow_gaussian, assert_moments, key
-):
-  """The discretisation's own bias at T = 100: -36%, by the recursion and by samples."""
-  pairs = timestep_pairs(100, 100)
-  mean, covariance = narrow_gaussian.moments(pairs, ddpm_step("small"))
-  np.testing.assert_allclose(covariance[0, 0] / 0.01 - 1, -0.36, atol=0.005)
-  key_x, key_walk = jax.random.split(key)
-  sample = jax.jit(
-    lambda x_T, key: ancestral(
-      narrow_gaussian.denoiser, narrow_gaussian.schedule, x_T, key
-    )
-  )
-  samples = sample(jax.random.normal(key_x, (20_000, 1)), key_walk)
-  assert_moments(samples, mean, covariance)
+  for fixed, between in both(x_T):
+    np.testing.assert_allclose(between, fixed, atol=1e-5)
 
 
 def clipped_denoiser(schedule):
@@ -123,11 +143,20 @@ def test_the_trajectory_is_what_the_denoiser_saw(key):
   np.testing.assert_allclose(without, samples, atol=1e-6)
 
 
-def test_bad_input_is_named(gaussian, key):
-  x_T = jnp.zeros((2, 2))
-  with pytest.raises(ValueError, match=r"unknown variance 'medium'.*'small', 'large'"):
-    ancestral(gaussian.denoiser, gaussian.schedule, x_T, key, variance="medium")
+def test_bad_input_is_named(gaussian, paths, key):
+  schedule, x_T = paths["linear"].schedule, jnp.zeros((2, 2))
+  sample = lambda **options: ancestral(
+    gaussian.denoiser(schedule), schedule, x_T, key, **options
+  )
+  with pytest.raises(ValueError, match=r"unknown variance 'medium'.*'learned'"):
+    sample(variance="medium")
   with pytest.raises(ValueError, match="100 steps have no 101 frames"):
-    ancestral(gaussian.denoiser, gaussian.schedule, x_T, key, num_frames=101)
+    sample(num_frames=101)
+  with pytest.raises(ValueError, match="follow on each other"):
+    sample(timesteps=[[5, 9], [9, -1]])
   with pytest.raises(AssertionError):
-    ancestral(lambda x_t, t: x_t[:, :1], gaussian.schedule, x_T, key)
+    sample(noise=jnp.zeros((99, 2, 2)))
+  with pytest.raises(ValueError, match="needs a key"):
+    ancestral(gaussian.denoiser(schedule), schedule, x_T, None)
+  with pytest.raises(AssertionError):
+    ancestral(lambda x_t, t: x_t[:, :1], schedule, x_T, key)

@@ -1,0 +1,171 @@
+"""Opens a run, new or existing, with what it needs of other runs."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from etils import epath
+from ml_collections import ConfigDict
+
+from jgm.cli.config import flatten, load_config, restore_config
+from jgm.cli.console import print_message
+from jgm.cli.errors import UserError, for_the_user
+from jgm.cli.flags import Options, default_workdir, parse
+from jgm.cli.run import Make, Run, make_experiment, make_run, name_of
+from jgm.cli.run_folder import (
+  RunFolder,
+  open_run_folder,
+  read_facts,
+  write_run_folder,
+)
+from jgm.cli.train import train
+from jgm.core import checkpoint
+from jgm.core.experiment import Pretrained
+from jgm.core.program import abstract_state, base_key
+from jgm.core.state import PyTree
+
+
+def run_to_train(options: Options, make: Make) -> Run:
+  """The run that a command line trains: a new one, or the one that is in its folder.
+
+  What is wrong with it is said before its folder is written.
+
+  Args:
+    options: the command line.
+    make: config -> Experiment.
+
+  Returns:
+    The Run.
+
+  Raises:
+    UserError: if the config cannot be, or the folder holds another run.
+  """
+  config = load_config(options.config_spec, options.overrides)
+  folder = open_run_folder(
+    options.workdir,
+    experiment=options.experiment,
+    config_spec=options.config_spec,
+    config=config,
+    command=options.command,
+  )
+  needs = make_experiment(make, config).pretrained
+  has_begun = bool(checkpoint.steps(str(folder.checkpoints)))
+  if has_begun:
+    _tell_of_a_new_end(read_facts(options.workdir)["config"], config)
+  loaded = abstract_pretrained(needs) if has_begun else load_pretrained(needs)
+  run = make_run(make, config, folder, loaded)
+  data, steps_per_call = run.experiment.data, run.program.steps_per_call
+  arrays = {} if data is None else data.arrays(0, steps_per_call)
+  with for_the_user(ValueError, doing="tracing the step"):
+    run.program.trace(arrays)
+  write_run_folder(folder)
+  return run
+
+
+def existing_run(
+  workdir: epath.Path, make: Make | None = None, overrides: tuple[str, ...] = ()
+) -> Run:
+  """The run in a folder, as it was configured, for its checkpoints to be read.
+
+  Args:
+    workdir: the run's folder.
+    make: its experiment's `make`; None imports it by the name in config.json.
+    overrides: "x.y=value", of what may change in a run.
+
+  Returns:
+    The Run.
+
+  Raises:
+    UserError: if there is no run, or it is one of another experiment.
+  """
+  facts = read_facts(workdir)
+  make = make or _make_of(facts["experiment"])
+  if name_of(make) != facts["experiment"]:
+    raise UserError(
+      f"{workdir} holds a run of {facts['experiment']}, not of {name_of(make)}"
+    )
+  config = restore_config(facts["config_spec"], facts["config"], overrides)
+  # Whatever it was trained on: to read it, one device is enough.
+  config.parallel.update(strategy="jit", data_devices=1, model_devices=1)
+  shapes = abstract_pretrained(make_experiment(make, config).pretrained)
+  return make_run(make, config, RunFolder(workdir, facts), shapes)
+
+
+def load_pretrained(needs: Mapping[str, Pretrained]) -> dict[str, PyTree]:
+  """What an experiment needs of other runs; those that are missing are trained first.
+
+  Args:
+    needs: the experiment's `pretrained`.
+
+  Returns:
+    The fields of the other runs' states, by name: of the first seed, where there are
+    several.
+  """
+  return {name: _load(name, need) for name, need in needs.items()}
+
+
+def abstract_pretrained(needs: Mapping[str, Pretrained]) -> dict[str, PyTree]:
+  """The shapes of what `load_pretrained` loads. Nothing is loaded, nothing trained.
+
+  Args:
+    needs: the experiment's `pretrained`.
+
+  Returns:
+    Trees of `jax.ShapeDtypeStruct`, by name.
+  """
+  return {name: _abstract(need) for name, need in needs.items()}
+
+
+def _load(name: str, need: Pretrained) -> PyTree:
+  make, workdir = _make_of(need.experiment), _workdir_of(need)
+  total_steps = load_config(need.config).total_steps
+  if max(checkpoint.steps(str(workdir / "checkpoints")), default=0) < total_steps:
+    print_message(f"{name}: training {need.experiment} in {workdir} first")
+    arguments = [f"--config={need.config}", f"--workdir={workdir}"]
+    train(run_to_train(parse(make, arguments), make))
+  run = existing_run(workdir, make)
+  restored = checkpoint.restore(
+    str(run.folder.checkpoints),
+    getattr(run.program.abstract, need.field),
+    field=need.field,
+    warn=print_message,
+  )
+  print_message(f"{name}: {need.field} of {workdir} at step {restored.step}")
+  if run.config.num_seeds == 1:
+    return restored.state
+  return jax.tree.map(lambda leaf: leaf[0], restored.state)
+
+
+def _abstract(need: Pretrained) -> PyTree:
+  make, workdir = _make_of(need.experiment), _workdir_of(need)
+  config = load_config(need.config)
+  if (workdir / "config.json").exists():  # as it was trained; else as it would be
+    facts = read_facts(workdir)
+    config = restore_config(facts["config_spec"], facts["config"])
+  experiment = make_experiment(make, config)
+  shapes = abstract_pretrained(experiment.pretrained)
+  return getattr(abstract_state(experiment.init, base_key(0), shapes), need.field)
+
+
+def _workdir_of(need: Pretrained) -> epath.Path:
+  return epath.Path(need.workdir or default_workdir(need.experiment, need.config))
+
+
+def _make_of(experiment: str) -> Make:
+  return importlib.import_module(f"experiments.{experiment}").make
+
+
+def _tell_of_a_new_end(old: Mapping[str, Any], config: ConfigDict) -> None:
+  """Says what a changed `total_steps` does to a learning rate that decays over it."""
+  total_steps = config.total_steps
+  decays = [
+    value
+    for key, value in flatten(config).items()
+    if key.split(".")[-1] == "decay" and value != "constant"
+  ]
+  if old["total_steps"] != total_steps and decays:
+    print_message(
+      f"total_steps was {old['total_steps']} and is {total_steps}: the learning rate's "
+      f"{decays[0]} decay now ends at step {total_steps}, so the rate jumps here"
+    )

@@ -1,0 +1,117 @@
+"""A run that needs what another run has learnt."""
+
+import shutil
+import sys
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from etils import epath
+
+from jgm.cli.main import main
+from jgm.cli.opening import existing_run
+from jgm.core import (
+  Aux,
+  Evaluation,
+  Experiment,
+  Pretrained,
+  Scalar,
+  checkpoint,
+  gradient_step,
+  new_state,
+)
+
+SPEC = "configs/ddpm.py:smoke"
+
+
+class Extra(NamedTuple):
+  base: Any = ()
+
+
+def make_experiment(start, pretrained=None):
+  tx = optax.sgd(0.1)
+
+  def objective(params, state, batch, key):
+    noise = jax.random.normal(key, params["w"].shape)
+    return jnp.mean((params["w"] - 0.1 * noise) ** 2), Aux()
+
+  def init(key, given):
+    key_params, key_state = jax.random.split(key)
+    params = start(key_params, given)
+    return new_state(key_state, params, tx.init(params), extra=Extra(**given))
+
+  def evaluate(state, key):
+    return Evaluation({"size": Scalar(float(jnp.sum(state.params["w"] ** 2)))}, {})
+
+  step = gradient_step(objective, tx)
+  return Experiment(None, init, step, evaluate, None, pretrained=pretrained or {})
+
+
+def make(config):
+  """The base: it draws its parameters."""
+  size = config.model.channels
+  return make_experiment(lambda key, _: {"w": jax.random.normal(key, (size,))})
+
+
+@pytest.fixture
+def tuned(tmp_path, monkeypatch):
+  """The experiment that goes on from the base, which lies in tmp_path / "base"."""
+  module = sys.modules[__name__]
+  monkeypatch.setitem(sys.modules, "experiments.test_opening", module)
+  need = Pretrained("test_opening", SPEC, "params", workdir=str(tmp_path / "base"))
+
+  def make_tuned(config):
+    copy = lambda _, given: jax.tree.map(jnp.copy, given["base"])
+    return make_experiment(copy, {"base": need})
+
+  return make_tuned
+
+
+def run(make, workdir, *arguments):
+  one_device = "--config.parallel.data_devices=1"
+  main(make, [f"--config={SPEC}", f"--workdir={workdir}", one_device, *arguments])
+
+
+def saved(workdir, make):
+  existing = existing_run(epath.Path(workdir), make)
+  directory = str(existing.folder.checkpoints)
+  return checkpoint.restore(directory, existing.program.abstract).state
+
+
+def test_a_base_that_is_missing_is_trained_first(tmp_path, tuned, capsys):
+  run(tuned, tmp_path / "tuned")
+  printed = capsys.readouterr().out
+  assert f"base: training test_opening in {tmp_path}/base first" in printed
+  assert f"base: params of {tmp_path}/base at step 8" in printed
+  base, state = saved(tmp_path / "base", make), saved(tmp_path / "tuned", tuned)
+  np.testing.assert_array_equal(state.extra.base["w"], base.params["w"])
+  assert np.any(state.params["w"] != base.params["w"])
+  run(tuned, tmp_path / "again")
+  assert "training" not in capsys.readouterr().out
+
+
+def test_a_run_that_has_begun_needs_no_base(tmp_path, tuned, capsys):
+  run(tuned, tmp_path / "tuned")
+  shutil.rmtree(tmp_path / "base")
+  run(tuned, tmp_path / "tuned", "--mode=evaluate")
+  run(tuned, tmp_path / "tuned", "--config.total_steps=12")
+  assert "resuming from step 8" in capsys.readouterr().out
+  assert int(saved(tmp_path / "tuned", tuned).step) == 12
+  assert not (tmp_path / "base").exists()
+
+
+def test_of_a_base_of_many_seeds_the_first_is_taken(tmp_path, tuned):
+  run(make, tmp_path / "base", "--config.num_seeds=2")
+  run(tuned, tmp_path / "tuned")
+  base, state = saved(tmp_path / "base", make), saved(tmp_path / "tuned", tuned)
+  assert base.params["w"].shape == (2, 8)
+  np.testing.assert_array_equal(state.extra.base["w"], base.params["w"][0])
+
+
+def test_a_base_is_taken_as_it_was_configured(tmp_path, tuned):
+  run(make, tmp_path / "base", "--config.model.channels=5")
+  run(tuned, tmp_path / "tuned")
+  assert saved(tmp_path / "tuned", tuned).params["w"].shape == (5,)
