@@ -8,14 +8,14 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import UNet2DModel
+from diffusers import DDIMScheduler, UNet2DModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.worker import Trainer, num_threads, serve
+from benchmarks.worker import Contestant, num_threads, serve
 
 
-def make_trainer(workload: dict[str, Any]) -> Trainer:
-  """The workload: model (jgm's fields), shape, batch_size, channels_last."""
+def make_contestant(workload: dict[str, Any]) -> Contestant:
+  """The workload: task, model (jgm's fields), shape, batch_size, channels_last."""
   torch.set_num_threads(num_threads())
   torch.manual_seed(0)
   model = make_model(workload["model"], workload["shape"])
@@ -24,19 +24,22 @@ def make_trainer(workload: dict[str, Any]) -> Trainer:
   if workload["channels_last"]:
     model = model.to(memory_format=torch.channels_last)
     images = images.to(memory_format=torch.channels_last)
-  step = make_step(model, images)
+  is_training = workload["task"] == "train"
+  one = make_step(model, images) if is_training else make_walk(model, images, workload)
 
-  def run(num_steps: int) -> None:
-    for _ in range(num_steps):
-      step()
+  def run(units: int) -> None:
+    for _ in range(units):
+      one()
 
   with FlopCounterMode(display=False) as counter, torch.no_grad():
     model(images, torch.zeros(len(images), dtype=torch.int64))
-  return Trainer(
+  evaluations = 1 if is_training else workload["num_steps"]
+  return Contestant(
     run,
     {
       "parameters": sum(p.numel() for p in model.parameters()),
-      "flops": counter.get_total_flops(),
+      "flops": counter.get_total_flops() * evaluations,
+      "runs": 1,
       "versions": {
         "torch": torch.__version__,
         "diffusers": diffusers.__version__,
@@ -88,5 +91,19 @@ def make_step(model: UNet2DModel, images: torch.Tensor):
   return step
 
 
+def make_walk(model: UNet2DModel, images: torch.Tensor, workload: dict[str, Any]):
+  """One batch of DDIM samples, by the loop of diffusers' own pipeline."""
+  scheduler = DDIMScheduler(num_train_timesteps=1000)
+  scheduler.set_timesteps(workload["num_steps"])
+
+  @torch.inference_mode()
+  def walk() -> None:
+    x_t = torch.randn_like(images)
+    for t in scheduler.timesteps:
+      x_t = scheduler.step(model(x_t, t).sample, t, x_t).prev_sample
+
+  return walk
+
+
 if __name__ == "__main__":
-  serve(make_trainer)
+  serve(make_contestant)

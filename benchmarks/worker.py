@@ -1,4 +1,4 @@
-"""A process that trains when it is told to, so that two can take turns on one machine.
+"""A process that works when it is told to, so that two can take turns on one machine.
 
 Only the standard library, since the peer's environment has no jgm.
 """
@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 
-class Trainer(NamedTuple):
+class Contestant(NamedTuple):
   """What a worker makes of a workload."""
 
-  run: Callable[[int], None]  # takes n steps and waits for them
+  run: Callable[[int], None]  # does n units of work and waits for them
   facts: Mapping[str, Any]  # parameters, forward FLOPs per step, ...
 
 
@@ -29,8 +29,8 @@ def num_threads() -> int:
   return os.cpu_count() or 1
 
 
-def serve(make: Callable[[dict[str, Any]], Trainer]) -> None:
-  """Makes the workload of the command line, then runs as many steps as each line says.
+def serve(make: Callable[[dict[str, Any]], Contestant]) -> None:
+  """Makes the workload of the command line, then does as much of it as each line says.
 
   One line of JSON answers each: first the facts, then wall and processor seconds.
   """
@@ -41,14 +41,14 @@ def serve(make: Callable[[dict[str, Any]], Trainer]) -> None:
     print(json.dumps(values), file=answers, flush=True)
 
   start = time.perf_counter()
-  trainer = make(json.loads(sys.argv[1]))
-  trainer.run(1)
-  trainer.run(1)
-  answer(first_step_seconds=time.perf_counter() - start, **trainer.facts)
+  contestant = make(json.loads(sys.argv[1]))
+  contestant.run(1)
+  contestant.run(1)
+  answer(first_step_seconds=time.perf_counter() - start, **contestant.facts)
   _forget_peak()
   for line in sys.stdin:
     wall, processor = time.perf_counter(), time.process_time()
-    trainer.run(int(line))
+    contestant.run(int(line))
     answer(
       wall=time.perf_counter() - wall,
       processor=time.process_time() - processor,
@@ -57,7 +57,7 @@ def serve(make: Callable[[dict[str, Any]], Trainer]) -> None:
 
 
 class Worker:
-  """The other end of `serve`: a process that trains one workload."""
+  """The other end of `serve`: a process that does one workload."""
 
   def __init__(self, python: str, module: str, workload: Mapping[str, Any]):
     self._process = subprocess.Popen(
@@ -68,9 +68,9 @@ class Worker:
     )
     self.facts = self._answer()
 
-  def run(self, num_steps: int) -> dict[str, float]:
-    """Takes steps: {"wall": s, "processor": s, "peak_mib": MiB while training}."""
-    self._process.stdin.write(f"{num_steps}\n")
+  def run(self, units: int) -> dict[str, float]:
+    """Works: {"wall": s, "processor": s, "peak_mib": MiB while training}."""
+    self._process.stdin.write(f"{units}\n")
     self._process.stdin.flush()
     return self._answer()
 

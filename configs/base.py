@@ -85,7 +85,8 @@ def sampling_config(sampler: str, *, num_steps: int) -> ConfigDict:
         "ancestral": {"variance": "small"},  # of a reverse step; or "large"
         "ddim": {"eta": 0.0},  # from 0, no noise, to 1, as much as ancestral sampling
         "predictor_corrector": {"num_corrections": 1, "snr": 0.16},
-        "annealed_langevin": {"steps_per_level": 5, "step_size": 6e-6},
+        # step_size None: by technique 4 of Song & Ermon 2020
+        "annealed_langevin": {"steps_per_level": 5, "step_size": placeholder(float)},
         "probability_flow": {"rtol": 1e-4, "atol": 1e-4},
       },
     }

@@ -6,6 +6,7 @@ to compute one run are compared. The checks over many devices run here for one
 experiment per training structure, and for all of them in `make test-all`.
 """
 
+import functools
 import importlib
 import inspect
 import pathlib
@@ -80,9 +81,6 @@ class Built:
       self.experiment, self.pretrained, steps_per_call=steps_per_call, **options
     )
 
-  def init(self, seed=0):
-    return self.experiment.init(base_key(seed), self.pretrained)
-
   def arrays(self):
     data = self.experiment.data
     return data.arrays(0, STEPS_PER_CALL) if data else {}
@@ -109,13 +107,14 @@ class Built:
 
 def pretrained_of(experiment: Experiment):
   """In the place of other runs that were trained: their states as they begin."""
-  drawn = {}
-  for name, need in experiment.pretrained.items():
-    base = importlib.import_module(f"experiments.{need.experiment}")
-    base = base.make(load_config(need.config))
-    state = jax.jit(base.init)(base_key(0), pretrained_of(base))
-    drawn[name] = getattr(state, need.field)
-  return drawn
+  return {name: beginning_of(need) for name, need in experiment.pretrained.items()}
+
+
+@functools.cache
+def beginning_of(need: Pretrained):
+  base = module_of(need.experiment).make(load_config(need.config))
+  state = jax.jit(base.init)(base_key(0), pretrained_of(base))
+  return getattr(state, need.field)
 
 
 def by_gradient_descent(config):
@@ -188,7 +187,7 @@ def frozen_of(built, state):
 
 def check_a_few_steps(built):
   """What a step may change, and what it may not."""
-  before = built.init()
+  before = built.program.init(0)
   after, metrics = built.steps(7)
   chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
   assert int(after.step) == 7
@@ -261,7 +260,7 @@ def test_pmap_is_the_replica_step_under_vmap(descending):
   replicas, mapped_metrics = descending.run(5, program=pmap)
   assert_replicas_agree(experiment, replicas)
   call, _ = make_replica(experiment, 8, steps_per_call=STEPS_PER_CALL)
-  state = split_replicas(experiment, descending.init(), 8)
+  state = split_replicas(experiment, descending.program.init(0), 8)
   over_replicas = jax.vmap(call, in_axes=(0, None, None), axis_name="data")
   state, metrics, _ = jax.jit(over_replicas)(state, descending.arrays(), jnp.array(5))
   assert_replicas_agree(experiment, state)
@@ -336,7 +335,7 @@ def test_what_is_held_of_another_run_may_not_change():
 
 def test_replicas_that_drift_apart_are_seen():
   built = holding(lambda leaf: leaf)
-  state = split_replicas(built.experiment, built.init(), 2)
+  state = split_replicas(built.experiment, built.program.init(0), 2)
   assert_replicas_agree(built.experiment, state)
   for field in ("opt_state", "model_state", "ema_params"):
     drifted = state.replace(**{field: jnp.arange(2.0)})

@@ -1,6 +1,5 @@
 """What each `--mode` does."""
 
-
 from jgm.cli.console import print_message, print_results, print_warnings
 from jgm.cli.flags import Options
 from jgm.cli.opening import existing_run, run_to_train

@@ -127,7 +127,7 @@ class _Session:
     """
     for name, rows in chunk.metrics.items():
       self.window.setdefault(name, []).extend(rows.tolist())
-    row = None
+    row: dict[str, Any] | None = None
     is_last = chunk.step == self.config.total_steps
     if _is_due(self.config.log.every_steps, chunk.step) or is_last:
       row = {name: _mean(rows) for name, rows in self.window.items()}
@@ -198,7 +198,7 @@ class _Session:
 
 
 def _mean(rows: list[Any]) -> np.ndarray:
-  """The mean over steps, without the NaN of those in which there was nothing to take."""
+  """The mean over steps; NaN says that a step had nothing to average."""
   values = np.asarray(rows)
   num_there = np.sum(~np.isnan(values), axis=0)
   with np.errstate(invalid="ignore"):  # nothing in any step: 0 / 0 is NaN again

@@ -132,11 +132,11 @@ def make_pmap_program(
   rerun = jax.pmap(advance, axis_name=DATA_AXIS, in_axes=(0, None), devices=devices)
   compiled_init = jax.jit(experiment.init, compiler_options=RUN_ONCE)
   # pmap's own mesh, or the second call, of the first one's result, would compile anew.
-  mesh = jax.make_mesh(
+  own_mesh = jax.make_mesh(
     (num_replicas,), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=devices
   )
-  over_replicas = NamedSharding(mesh, PartitionSpec(DATA_AXIS))
-  replicated = NamedSharding(mesh, PartitionSpec())
+  over_replicas = NamedSharding(own_mesh, PartitionSpec(DATA_AXIS))
+  replicated = NamedSharding(own_mesh, PartitionSpec())
   abstract = abstract_state(experiment.init, base_key(0), pretrained)
 
   def trace(arrays: PyTree) -> None:

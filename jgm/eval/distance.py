@@ -1,7 +1,7 @@
 """One distance between samples and held-out data, for comparing samplers by it."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,8 @@ from jgm.eval.reference import make_nets
 class Distance(NamedTuple):
   """How far samples are from held-out data; lower is better."""
 
-  name: str
+  name: str  # "frechet_distance"
+  label: str  # the same as a person writes it
   num_samples: int  # N, how many are compared
   of: Callable[[ArrayLike], float]  # samples [N or more, ...], the first N are taken
   floor: Callable[[], Floor]  # of training data in the samples' place
@@ -46,7 +47,8 @@ def make_distance(
   spec, is_image = data.spec, len(data.spec.shape) == 3
   n = num_samples if is_image else min(num_samples, MAX_POINTS)
   n = num_compared(n, spec.num_train, spec.num_test, name=data.name)
-  between = frechet_distance if is_image else energy_distance
+  biased = functools.partial(energy_distance, unbiased=False)  # so never below zero
+  between = frechet_distance if is_image else biased
 
   @functools.cache
   def features() -> Callable[[ArrayLike], np.ndarray]:
@@ -59,8 +61,7 @@ def make_distance(
   @functools.cache
   def held_out() -> np.ndarray:
     test = np.asarray(data.split("test")["x"])
-    rows = np.random.default_rng(seed).permutation(len(test))[:n]
-    return features()(test[rows])
+    return features()(test[_rows(data, n, seed)[0]])
 
   def of(samples: ArrayLike) -> float:
     return float(between(features()(np.asarray(samples)[:n]), held_out()))
@@ -68,8 +69,21 @@ def make_distance(
   @functools.cache
   def floor() -> Floor:
     train = np.asarray(data.split("train")["x"])
-    subsets = draw_subsets(np.random.default_rng(seed), len(train), n)
+    subsets = _rows(data, n, seed)[1]
     return floors([{"distance": of(train[rows])} for rows in subsets])["distance"]
 
   name = "frechet_distance" if is_image else "energy_distance"
-  return Distance(name, n, of, floor, f"N={n} against {n} test examples, seed {seed}")
+  note = f"N={n} against {n} test examples, seed {seed}"
+  note = note if is_image else f"its biased estimate, never below zero; {note}"
+  label = "Fréchet distance" if is_image else "energy distance"
+  return Distance(name, label, n, of, floor, note)
+
+
+def _rows(data: Dataset, n: int, seed: int) -> tuple[np.ndarray, Sequence[np.ndarray]]:
+  """The test rows that are compared, and the training rows of the floor.
+
+  For images, those of `make_reference`: so the floor is the same.
+  """
+  rng = np.random.default_rng(seed)
+  test = rng.permutation(data.spec.num_test)[:n]
+  return test, draw_subsets(rng, data.spec.num_train, n)

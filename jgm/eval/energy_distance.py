@@ -7,16 +7,22 @@ from jgm.eval.manifold import centred
 from jgm.eval.neighbours import CHUNK, squared_distances
 
 
-def energy_distance(points_1: ArrayLike, points_2: ArrayLike) -> float:
-  """2 E|X - Y| - E|X - X'| - E|Y - Y'|, without bias, in the unit of the points.
+def energy_distance(
+  points_1: ArrayLike, points_2: ArrayLike, *, unbiased: bool = True
+) -> float:
+  """2 E|X - Y| - E|X - X'| - E|Y - Y'|, in the unit of the points.
 
   Args:
     points_1: [N, D] float, N >= 2.
     points_2: [M, D] float, M >= 2.
+    unbiased: whether a point's distance to itself is left out. With it, the distance is
+      never below zero, so that it can be drawn on a logarithmic axis, and of equal
+      distributions it is (1 / N + 1 / M) E|X - X'|.
 
   Returns:
-    A float. Its expectation is >= 0, and zero iff the distributions are equal: of equal
-    ones it is below zero about half of the time. Symmetric in its arguments.
+    A float. If unbiased, its expectation is >= 0, and zero iff the distributions are
+    equal: of equal ones it is below zero about half of the time. Symmetric in its
+    arguments.
 
   Raises:
     ValueError: if the widths differ or a set holds fewer than 2 points.
@@ -31,8 +37,8 @@ def energy_distance(points_1: ArrayLike, points_2: ArrayLike) -> float:
     raise ValueError("an unbiased distance needs 2 points or more in each set")
   return float(
     2 * sum_of_distances(points_1, points_2) / (n * m)
-    - sum_of_distances(points_1, points_1) / (n * (n - 1))
-    - sum_of_distances(points_2, points_2) / (m * (m - 1))
+    - sum_of_distances(points_1, points_1) / (n * (n - unbiased))
+    - sum_of_distances(points_2, points_2) / (m * (m - unbiased))
   )
 
 

@@ -51,3 +51,23 @@ def euler(velocity: Velocity, x_1: Array, num_steps: Any) -> Flow:
   # x_1 - x_0 is the mean velocity, so what is left of the energy is its variance
   bending = energy - jnp.sum((x_1 - x_0) ** 2, axis=axes)
   return Flow(x_0, energy, jnp.maximum(bending, 0.0))
+
+
+def euler_path(velocity: Velocity, x_1: Array, num_steps: int) -> Array:
+  """Where the steps of `euler` lead, one after another.
+
+  Args:
+    velocity: as `euler` has it.
+    x_1: [B, ...] float. Noise.
+    num_steps: S, known before compilation.
+
+  Returns:
+    [S + 1, B, ...], from x_1 to x_0. Property: its end is that of `euler`.
+  """
+
+  def step(x_t: Array, t: Array) -> tuple[Array, Array]:
+    x_s = x_t - velocity(x_t, jnp.full(len(x_t), t)) / num_steps
+    return x_s, x_s
+
+  t = 1 - jnp.arange(num_steps, dtype=x_1.dtype) / num_steps
+  return jnp.concatenate([x_1[None], jax.lax.scan(step, x_1, t)[1]])

@@ -17,7 +17,7 @@ Array = jax.Array
 
 
 def classifier_free(
-  conditional: Denoiser, unconditional: Denoiser, w: float
+  conditional: Denoiser, unconditional: Denoiser, w: float | Array
 ) -> Denoiser:
   """The guided x_0_hat, (1 + w) x_0_hat_c - w x_0_hat_u; for eps it is the same.
 
@@ -26,11 +26,12 @@ def classifier_free(
       class.
     unconditional: the same, of a model that is not.
     w: 0 is the conditional model, above it lies what sets the class apart, -1 is the
-      unconditional model.
+      unconditional model. An array [] is taken as it is: one program then serves every
+      scale, and whoever gives it has checked it.
 
   Returns:
-    A Denoiser, called once for both; at w = 0 and -1 the very one it was given. What
-    was clipped before may leave its range here: clip again what this returns.
+    A Denoiser, called once for both; at the numbers w = 0 and -1 the very one it was
+    given. What was clipped before may leave its range here: clip what this returns.
     Property: the conditional model at w = 0, bit for bit.
 
   Raises:
@@ -39,12 +40,13 @@ def classifier_free(
 
   Reference: Ho & Salimans 2022, eq. 6. https://arxiv.org/abs/2207.12598
   """
-  if not -1.0 <= w < math.inf:
-    raise ValueError(
-      f"w must be a finite number >= -1, where 0 is the conditional model; got {w}"
-    )
-  if w in (0.0, -1.0):
-    return conditional if w == 0.0 else unconditional
+  if not isinstance(w, Array):
+    if not -1.0 <= w < math.inf:
+      raise ValueError(
+        f"w must be a finite number >= -1, where 0 is the conditional model; got {w}"
+      )
+    if w in (0.0, -1.0):
+      return conditional if w == 0.0 else unconditional
 
   def guided(x_t: Array, t: Array) -> Array:
     return (1.0 + w) * conditional(x_t, t) - w * unconditional(x_t, t)
@@ -56,7 +58,7 @@ def classifier_guidance(
   denoiser: Denoiser,
   schedule: Schedule,
   log_prob_of_class: Callable[[Array, Array], Array],
-  w: float,
+  w: float | Array,
 ) -> Denoiser:
   """The x_0_hat of a model whose score is raised by w grad log p(class | x_t).
 
@@ -66,25 +68,26 @@ def classifier_guidance(
     log_prob_of_class: (x_t [B, ...], t [B]) -> [B] nats, of the class wanted of each
       example, by a classifier of noisy data.
     w: 0 is the denoiser as it is; with 1, an unconditional one becomes the conditional
-      one (Bayes' rule).
+      one (Bayes' rule). An array [] is taken as it is, as in `classifier_free`.
 
   Returns:
-    A Denoiser, x_0_hat + w sigma^2 / alpha grad log p; at w = 0 the very one it was
-    given. Property: on Gaussians, the closed form.
+    A Denoiser, x_0_hat + w sigma^2 / alpha grad log p; at the number w = 0 the very one
+    it was given. Property: on Gaussians, the closed form.
 
   Raises:
     ValueError: if w is negative or not finite, or no signal is left at the last time.
 
   Reference: Dhariwal & Nichol 2021, eq. 14. https://arxiv.org/abs/2105.05233
   """
-  if not 0.0 <= w < math.inf:
+  known = not isinstance(w, Array)
+  if known and not 0.0 <= w < math.inf:
     raise ValueError(f"w must be a finite number >= 0; got {w}")
   if not schedule.alpha(schedule.last) > 0:
     raise ValueError(
       "a classifier says nothing about x_0 where alpha = 0, at the last time of this "
       "schedule: use classifier_free"
     )
-  if w == 0.0:
+  if known and w == 0.0:
     return denoiser
 
   def guided(x_t: Array, t: Array) -> Array:

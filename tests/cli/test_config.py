@@ -53,7 +53,7 @@ def test_a_wrong_override_says_what_is_right(override, message):
 def test_a_missing_file_or_preset_is_named():
   with pytest.raises(UserError, match=r"Did you mean 'configs/ddpm\.py'"):
     load_config("configs/dddpm.py")
-  with pytest.raises(UserError, match="no preset 'smok': there are .*smoke, photos"):
+  with pytest.raises(UserError, match=r"no preset 'smok': there are .*smoke, photos"):
     load_config("configs/ddpm.py:smok")
 
 

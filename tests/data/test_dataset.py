@@ -85,8 +85,16 @@ def test_the_grid_is_the_other_arrangement():
   data = make("gaussian_mixture", arrangement="grid")
   assert data.spec.num_classes == 25
   assert len(np.unique(data.split("train")["label"])) == 25
-  with pytest.raises(DatasetError, match="'ring' or 'grid'"):
+  with pytest.raises(DatasetError, match="ring, grid"):
     make("gaussian_mixture", arrangement="heap")
+
+
+def test_the_pair_is_one_of_few_and_one_of_many():
+  data = make("gaussian_mixture", arrangement="pair")
+  x, label = data.split("train")["x"], data.split("train")["label"]
+  np.testing.assert_array_equal(label == 1, x.sum(1) > 0)  # 14 deviations apart
+  assert abs(label.mean() - 0.8) < 4 * 0.4 / np.sqrt(len(label))
+  assert np.mean((x >= data.spec.low) & (x <= data.spec.high)) > 0.995
 
 
 def test_a_batch_may_be_larger_than_the_dataset():

@@ -93,6 +93,9 @@ def test_the_dataset_says_which_mixture_it_is():
 
   assert len(of("gaussian_mixture").means) == 8
   assert len(of("gaussian_mixture", arrangement="grid").means) == 25
+  np.testing.assert_array_equal(
+    of("gaussian_mixture", arrangement="pair").weights, np.float32([0.2, 0.8])
+  )
   assert of("moons") is None and of("digits") is None
   moons = make_dataset("moons", batch_size=1, seed=0)
   assert exact_log_density(moons) is None

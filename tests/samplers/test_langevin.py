@@ -63,7 +63,7 @@ def test_detailed_balance(key):
   random, n = np.random.default_rng(0), 400_000
   of = (random.random(n) < 0.3).astype(int)
   x = means[of] + 0.4 * random.standard_normal((n, 1))
-  y, acceptance = compiled(mala, target, 0.5, 1)(jnp.float32(x), key)
+  y, acceptance = compiled(mala, target, 1.0, 1)(jnp.float32(x), key)
   assert 0.3 < acceptance.mean() < 0.9
   y = np.asarray(y, np.float64)
   for f, g in ((np.sign, np.square), (lambda x: x, np.square), (lambda x: x, np.exp)):

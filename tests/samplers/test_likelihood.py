@@ -1,7 +1,5 @@
 """The flow's log-density, against that of a Gaussian mixture, exactly known."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +11,6 @@ from jgm.samplers.likelihood import flow_log_prob
 
 SCHEDULES = {
   "vp": noise.vp_schedule(first=0.01),
-  "ve": noise.ve_schedule(0.05, 10.0),
   "rectified": noise.rectified_schedule(first=0.05),
 }
 POINTS = np.array([[1.0, 0.4], [0.0, 0.0], [-0.7, 1.0], [1.5, -1.5]])
@@ -66,26 +63,20 @@ def test_at_pure_noise_the_prior_needs_no_data(mixture, mixture_denoiser):
 
 
 def test_hutchinsons_estimate_averages_to_it(mixture, mixture_denoiser, key):
-  """256 keys, within 4 standard errors; four probes are a quarter of the variance."""
+  """Two probes, 128 keys: within 4 standard errors."""
   schedule = SCHEDULES["rectified"]
   exact = log_density(mixture, schedule, 0.05)(jnp.float32(POINTS))
 
-  @functools.partial(jax.jit, static_argnames="probes")
-  def estimates(keys, probes):
+  @jax.jit
+  @jax.vmap
+  def estimates(key):
     denoiser = mixture_denoiser(mixture, schedule)
-    one = lambda key: flow_log_prob(
-      denoiser, schedule, jnp.float32(POINTS), key, probes=probes
-    )
-    return jax.vmap(one)(keys)
+    return flow_log_prob(denoiser, schedule, jnp.float32(POINTS), key, probes=2)
 
-  variances = []
-  for probes in (1, 4):
-    key, key_probes = jax.random.split(key)
-    found = estimates(jax.random.split(key_probes, 256), probes)
-    error = np.abs(found.mean(0) - exact) / (found.std(0) / 16 + 1e-4)
-    assert np.all(error < 4), f"off by {error} standard errors"
-    variances.append(np.mean(found.var(0)))
-  np.testing.assert_allclose(variances[0] / variances[1], 4, rtol=0.4)
+  found = estimates(jax.random.split(key, 128))
+  error = np.abs(found.mean(0) - exact) / (found.std(0) / 128**0.5 + 1e-4)
+  assert np.all(error < 4), f"off by {error} standard errors"
+  assert np.all(found.std(0) > 1e-3)
 
 
 def test_bad_input_is_named(key):

@@ -20,10 +20,9 @@ from jgm.samplers.probability_flow import probability_flow
 from jgm.samplers.timesteps import timestep_pairs
 
 START, END = 0.9, 0.1
-COUNTS = (16, 32, 64, 128)
+COUNTS = (32, 64, 128)
 SCHEDULES = {
   "vp": noise.vp_schedule(),
-  "ve": noise.ve_schedule(0.05, 10.0),
   "rectified": noise.rectified_schedule(),
 }
 # the sampler, its order, and the spacing
@@ -68,9 +67,9 @@ def test_the_denoiser_is_exact(name, mixture, mixture_denoiser):
   schedule = SCHEDULES[name]
   with jax.enable_x64(True):
     x, t = jnp.asarray(starting_points(schedule, 4)), jnp.array([0.1, 0.3, 0.6, 0.9])
-    score = noise.make_score(mixture_denoiser(mixture, schedule), schedule)(x, t)
+    score = noise.make_score(mixture_denoiser(mixture, schedule), schedule)
     wanted = mixture_score(mixture, x, alpha=schedule.alpha(t), sigma=schedule.sigma(t))
-    np.testing.assert_allclose(score, wanted, rtol=1e-8)
+    np.testing.assert_allclose(jax.jit(score)(x, t), wanted, rtol=1e-8)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -112,7 +111,7 @@ def test_strong_order_of_euler_maruyama(name, mixture, mixture_denoiser):
       )
       return np.asarray(sample(jnp.asarray(x_T), jnp.asarray(coupled)))
 
-  truth, counts = run(finest), (64, 128, 256, 512)
+  truth, counts = run(finest), (64, 128, 256)
   errors = [np.mean(np.linalg.norm(run(count) - truth, axis=1)) for count in counts]
   fitted = fitted_order(counts, errors)
   print(

@@ -40,8 +40,15 @@ def written_out(path, gaussian, pairs, x, draws, norms):
   raise AssertionError("the steps end at clean data")
 
 
-@pytest.mark.parametrize("norms", ["batch", "example"])
-def test_it_is_the_algorithm_written_out(path, norms, gaussian):
+def test_it_is_the_algorithm_written_out(path, gaussian):
+  check_written_out(path, gaussian, "batch")
+
+
+def test_so_it_is_by_each_examples_own_norms(paths, gaussian):
+  check_written_out(paths["vp"], gaussian, "example")
+
+
+def check_written_out(path, gaussian, norms):
   schedule = path.schedule
   pairs = timestep_pairs(schedule, 4, spacing=None if schedule.num_steps else "karras")
   random = np.random.default_rng(0)

@@ -19,9 +19,11 @@ def exact_flow(path, gaussian, x, start, end):
   )
 
 
-def test_it_is_the_exact_flow_of_a_gaussian(path, gaussian, run_float64):
-  """On every path, from its last time to its first."""
-  schedule, x_T = path.schedule, np.random.default_rng(0).standard_normal((3, 2))
+@pytest.mark.parametrize("name", ["cosine", "sub_vp", "ve", "rectified"])
+def test_it_is_the_exact_flow_of_a_gaussian(name, paths, gaussian, run_float64):
+  """From the last time to the first."""
+  path, x_T = paths[name], np.random.default_rng(0).standard_normal((3, 2))
+  schedule = path.schedule
   start, end = schedule.last, schedule.first
   if schedule.num_steps:  # few of the integers, at each of which the rates jump
     start, end = 10, 2
