@@ -1,7 +1,7 @@
 """Improved DDPM: the default trains on digits in minutes on two CPU cores.
 
 python -m experiments.improved_ddpm --config=configs/improved_ddpm.py
-python -m experiments.improved_ddpm --config=configs/improved_ddpm.py:cifar10 --workdir=...
+python -m experiments.improved_ddpm --config=configs/improved_ddpm.py:cifar10
 """
 
 from ml_collections import ConfigDict

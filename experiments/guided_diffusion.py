@@ -15,7 +15,11 @@ second trains a classifier of noisy images beside the network: a second player.
 
 then --mode=sample --guidance=4 --class_label=3 draws threes at w = 4.
 
-TO BE MEASURED
+The default is classifier-free on 8x8 digits. Measured at w = 0, 0.5, 1, 2, 4, 8, by a
+classifier of its own: 96.4% of 250 samples are of their class at w = 0 (real digits:
+97.8%), and all of them from w = 0.5 on. The price: the mean distance within a class is
+4.10, 3.54, 3.31, 3.04, 2.77, 2.60 (real: 4.19), and the Fréchet distance 0.94, 1.03,
+1.23, 1.68, 2.53, 3.95 (real: 0.86). Six CPU minutes, evaluation included.
 """
 
 import math

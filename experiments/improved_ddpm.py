@@ -9,7 +9,14 @@ https://arxiv.org/abs/2102.09672
 
     python -m experiments.improved_ddpm --config=configs/improved_ddpm.py
 
-TO BE MEASURED
+The default is ddpm's: 8x8 digits, told their class, its network and 1500 steps.
+Measured, every term of the bound: 3.00 bits/dim by the learned variance, where the same
+network has 3.14 by the large and 3.27 by the small one; uniform is 4.09. (ddpm reports
+3.36, estimated from terms drawn at random: so estimated it is 3.01 +- 0.11 here.)
+Independent pixels reach 2.42: 1.19 of the 3.00 bits are in the ten steps nearest to the
+data, where the network would have to know that pixels have only 17 levels. Samples in
+100 of the 1000 steps: a Fréchet distance of 0.39 (real data: 0.34), precision 0.90
+(0.89), recall 0.86 (0.93). Seven and a half CPU minutes, evaluation included.
 """
 
 import math

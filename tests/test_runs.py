@@ -223,7 +223,10 @@ def test_samples_drawn_before_are_kept(copied):
 def test_a_finished_run_is_evaluated_again(eight, capsys):
   before = (eight / "metrics.jsonl").read_bytes()
   capsys.readouterr()
+  report = eight / "report.html"
+  report.unlink()
   command(eight, "--mode=evaluate", make=make_toy)
+  assert report.exists()
   printed = capsys.readouterr().out
   assert "evaluating at step 8" in printed and "\nsize" in printed
   assert (eight / "metrics.jsonl").read_bytes() == before

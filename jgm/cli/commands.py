@@ -2,7 +2,9 @@
 
 from jgm.cli.console import print_message, print_results, print_warnings
 from jgm.cli.flags import Options
+from jgm.cli.log import MetricsLog
 from jgm.cli.opening import existing_run, run_to_train
+from jgm.cli.publish import publish
 from jgm.cli.run import Make, Run, evaluate, restore_whole
 from jgm.cli.sample import sample
 from jgm.cli.train import train
@@ -31,5 +33,7 @@ def _evaluate(run: Run) -> None:
   restored = restore_whole(run, print_message)
   print_message(f"evaluating at step {restored.step}")
   evaluations = evaluate(run, restored.state)
-  print_results([evaluation.scalars for evaluation in evaluations])
+  with MetricsLog(run.folder.path) as log:
+    where = publish(run, log, evaluations, restored.state, restored.step)
+  print_results([evaluation.scalars for evaluation in evaluations], where=where)
   print_warnings(evaluations)
