@@ -35,7 +35,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def digits(config: ConfigDict) -> None:
-  """The default: 8x8 digits, told their class; six minutes on two CPU cores."""
+  """The default: 8x8 digits, told their class; five minutes on two CPU cores."""
   config.total_steps = 1500
   config.ema_decay = 0.995
   config.class_conditional = True

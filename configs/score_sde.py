@@ -61,7 +61,7 @@ def digits(config: ConfigDict) -> None:
   config.model.num_blocks = 1
   config.model.attention_resolutions = (4,)
   config.sample.num_steps = 200
-  # A tenth of the tolerance changes the bits by less than their standard error.
+  # The mean of 100 images is within 0.001 bits of that by 1e-5, at a third of its cost.
   config.likelihood.rtol = config.likelihood.atol = 1e-3
   config.eval.likelihood_examples = 250
 

@@ -14,6 +14,13 @@ https://arxiv.org/abs/2006.09011
     the average of the parameters is what samples                      technique 5
 
     python -m experiments.ncsn --config=configs/ncsn.py
+
+The default also tells the network the class, though not the noise, and trains on 8x8
+digits. Measured: a Fréchet distance of 0.40 (real data: 0.34), precision 0.91 (0.89),
+recall 0.87 (0.93), and a separate classifier as confident on samples as on real digits
+(0.92 of them, 0.93); eight minutes of processor time, two of them for the samples. A
+network that is not told the noise needs the 15 steps at each level: with 5 a quarter of
+the samples kept noise, and the distance was 0.70.
 """
 
 import jax

@@ -14,6 +14,13 @@ lambda is sigma^2; or, for likelihoods, g^2 (Song et al. 2021, "Maximum likeliho
 training of score-based diffusion models", https://arxiv.org/abs/2101.09258).
 
     python -m experiments.score_sde --config=configs/score_sde.py
+
+The default trains on 8x8 digits, dequantised and without their classes. Measured, by
+the VP SDE: 1.96 bits per dimension of 250 held-out digits by the ODE (standard error
+0.016), where a histogram of each pixel has 2.44, a mixture of Gaussians 2.71 and the
+uniform model 4.09; a Fréchet distance of 0.58 (real data: 0.34). A third of the samples
+are not clearly one digit. Eight minutes of processor time, of which the likelihood
+takes a minute and a half.
 """
 
 import jax

@@ -268,13 +268,13 @@ def test_pmap_is_the_replica_step_under_vmap(descending):
   assert_same_run(pmap.whole(replicas), merge_replicas(experiment, state))
 
 
-def test_two_seeds_are_two_runs(descending):
-  both = descending.make_program(num_seeds=2, data_devices=1)
-  pair, pair_metrics = descending.steps(5, program=both)
-  for i in range(2):
+def test_four_seeds_are_four_runs(descending):
+  together = descending.make_program(num_seeds=4, data_devices=1)
+  four, four_metrics = descending.steps(5, program=together)
+  for i in range(4):
     single, metrics = descending.steps(5, seed=i)
-    assert_same_metrics(metrics, {n: m[:, i] for n, m in pair_metrics.items()})
-    assert_same_run(single, jax.tree.map(lambda leaf, i=i: leaf[i], pair))
+    assert_same_metrics(metrics, {n: m[:, i] for n, m in four_metrics.items()})
+    assert_same_run(single, jax.tree.map(lambda leaf, i=i: leaf[i], four))
 
 
 def test_samples_and_log_prob_have_their_shapes(built):

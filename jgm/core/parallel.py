@@ -2,7 +2,8 @@
 
   jit        a device mesh (`data`, `model`); the batch is sharded over `data`
   pmap       one replica per device with its own randomness, estimates averaged
-  num_seeds  vmap over N training states: N runs in one program
+  num_seeds  vmap over N training states: N runs in one program (large ones on a CPU
+             take each step in turn)
 
 Here and in `replicas` is the only place where a training step is compiled, and where
 its state is donated.
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jgm.core.collectives import DATA_AXIS, pmean, shared_key
-from jgm.core.compiled import make_advance, make_call
+from jgm.core.compiled import Advance, make_advance, make_call
 from jgm.core.experiment import Batch, Experiment
 from jgm.core.program import (
   RUN_ONCE,
@@ -27,11 +28,12 @@ from jgm.core.program import (
   with_shardings,
 )
 from jgm.core.replicas import make_pmap_program
-from jgm.core.state import Array, PyTree
+from jgm.core.state import Array, PyTree, TrainState
 
 __all__ = ["make_mesh", "make_program", "pmean", "shared_key"]
 
 STRATEGIES = ("jit", "pmap")
+KEEPS_A_CPU_BUSY = 2**17  # parameters, from which on a step does
 
 
 def make_program(
@@ -119,7 +121,9 @@ def _make_jit_program(
   """The batch sharded over `data`, the state replicated; or the seeds over `data`."""
   init, advance = experiment.init, make_advance(experiment.step)
   if num_seeds > 1:
-    init, advance = jax.vmap(init, (0, None)), jax.vmap(advance, (0, None))
+    one = abstract_state(init, base_key(0), pretrained)
+    init = jax.vmap(init, (0, None))
+    advance = _over_seeds(advance, one, mesh)
   over_data, replicated = PartitionSpec(DATA_AXIS), PartitionSpec()
   batch_sharding = NamedSharding(mesh, replicated if seeds_over_data else over_data)
 
@@ -173,6 +177,19 @@ def _make_jit_program(
     num_seeds=num_seeds,
     steps_per_call=steps_per_call,
   )
+
+
+def _over_seeds(advance: Advance, one: TrainState, mesh: Mesh) -> Advance:
+  """One step of many states, [N, ...] each, on the same batch.
+
+  All at once, but on a lone CPU whose cores one of them keeps busy: there they would
+  only push each other out of the cache, and take their steps in turn.
+  """
+  num_parameters = sum(leaf.size for leaf in jax.tree.leaves(one.params))
+  is_lone_cpu = mesh.size == 1 and mesh.devices.flat[0].platform == "cpu"
+  if is_lone_cpu and num_parameters > KEEPS_A_CPU_BUSY:
+    return lambda states, batch: jax.lax.map(lambda s: advance(s, batch), states)
+  return jax.vmap(advance, (0, None))
 
 
 def _check_batch_size(experiment: Experiment, mesh: Mesh) -> None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from jgm.core.experiment import Dataset, Scalar
 from jgm.core.state import Array, TrainState
@@ -122,7 +123,9 @@ def mixture_bits_per_dim(
     mixture = GaussianMixture(
       count, reg_covar=RIDGE, random_state=seed, tol=1e-2, max_iter=50
     )
-    return mixture.fit(x.reshape(-1, spec.dimensions))
+    # The matrices are small: several threads would mostly wait for each other.
+    with threadpool_limits(1):
+      return mixture.fit(x.reshape(-1, spec.dimensions))
 
   scores = {
     count: fit(rest, count).score(held.reshape(-1, spec.dimensions))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jgm.core import Aux, gradient_step, make_program, pmean, shared_key
+from jgm.core import Aux, gradient_step, make_program, parallel, pmean, shared_key
 from jgm.core.loop import train
 from jgm.core.parallel import make_mesh
 from jgm.core.program import base_key
@@ -74,6 +74,16 @@ def test_a_run_of_many_seeds_is_the_single_runs(toy):
     single = run(experiment, seed=i, data_devices=1)
     for state in (many, spread):
       assert_close(single, jax.tree.map(lambda leaf, i=i: leaf[i], state))
+
+
+def test_seeds_that_take_their_steps_in_turn_are_the_single_runs(toy, monkeypatch):
+  monkeypatch.setattr(parallel, "KEEPS_A_CPU_BUSY", 0)
+  many = run(toy(), num_seeds=3, data_devices=1, steps_per_call=2)
+  for i in range(3):
+    single = run(toy(), seed=i, data_devices=1)
+    chex.assert_trees_all_equal(
+      single.params, jax.tree.map(lambda leaf, i=i: leaf[i], many.params)
+    )
 
 
 def test_leaves_with_a_batch_axis_are_split_and_merged(toy):
