@@ -5,6 +5,7 @@ than lists, `placeholder(type)` where a value may be absent.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -60,6 +61,30 @@ def base_config() -> ConfigDict:
     "mode": "min",
     "patience": 3,  # evaluations without improvement
   }
+  return config
+
+
+def unet_config(**values: Any) -> ConfigDict:
+  """The fields of `jgm.models.unet.UNet` that a config sets.
+
+  Args:
+    **values: those that differ from what is here.
+
+  Returns:
+    A section such as `model`.
+  """
+  config = ConfigDict(
+    {
+      "channels": 32,
+      "channel_multipliers": (1, 2, 2),
+      "num_blocks": 2,
+      "attention_resolutions": (),
+      "num_heads": 1,
+      "dropout": 0.0,
+      "remat": False,
+    }
+  )
+  config.update(values)
   return config
 
 

@@ -7,7 +7,7 @@ python -m experiments.flow_matching --config=configs/flow_matching.py:reflow
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from configs.base import base_config, sampling_config, with_preset
+from configs.base import base_config, sampling_config, unet_config, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -26,15 +26,7 @@ def get_config(preset: str = "") -> ConfigDict:
     "num_pairs": 10_000,
     "num_steps": 8,  # Heun's, from noise to data
   }
-  config.unet = {  # for images
-    "channels": 32,
-    "channel_multipliers": (1, 2),
-    "num_blocks": 1,
-    "attention_resolutions": (),
-    "num_heads": 1,
-    "dropout": 0.0,
-    "remat": False,
-  }
+  config.unet = unet_config(channel_multipliers=(1, 2), num_blocks=1)  # for images
   config.mlp = {"features": 128, "num_layers": 3}  # for points
   config.likelihood = {"trace": "hutchinson", "probes": 1, "rtol": 1e-3, "atol": 1e-3}
   config.update(sampling_config("heun", num_steps=20))

@@ -6,7 +6,7 @@ python -m experiments.guided_diffusion --config=configs/guided_diffusion.py:clas
 
 from ml_collections import ConfigDict
 
-from configs.base import base_config, sampling_config, with_preset
+from configs.base import base_config, sampling_config, unet_config, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -19,15 +19,9 @@ def get_config(preset: str = "") -> ConfigDict:
   config.prediction = "eps"  # what the network predicts: "eps", "x_0" or "v"
   config.schedule = "cosine"  # or "linear"
   config.num_timesteps = 1000  # T
-  config.model = {
-    "channels": 32,
-    "channel_multipliers": (1, 2),
-    "num_blocks": 1,
-    "attention_resolutions": (4,),
-    "num_heads": 1,
-    "dropout": 0.0,
-    "remat": False,
-  }
+  config.model = unet_config(
+    channel_multipliers=(1, 2), num_blocks=1, attention_resolutions=(4,)
+  )
   config.classifier = {
     "channels": 32,
     "channel_multipliers": (1, 2),

@@ -6,7 +6,7 @@ python -m experiments.improved_ddpm --config=configs/improved_ddpm.py:cifar10
 
 from ml_collections import ConfigDict
 
-from configs.base import base_config, sampling_config, with_preset
+from configs.base import base_config, sampling_config, unet_config, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -19,15 +19,7 @@ def get_config(preset: str = "") -> ConfigDict:
   config.class_conditional = False
   config.schedule = "cosine"  # or "linear"
   config.num_timesteps = 4000  # T
-  config.model = {
-    "channels": 32,
-    "channel_multipliers": (1, 2, 2),
-    "num_blocks": 2,
-    "attention_resolutions": (),
-    "num_heads": 1,
-    "dropout": 0.0,
-    "remat": False,
-  }
+  config.model = unet_config()
   config.update(sampling_config("ancestral", num_steps=4000))
   config.samplers.ancestral.variance = "learned"  # or "small", "large"
   config.eval.bound_samples = 50  # terms of the variational bound, drawn for each image

@@ -6,7 +6,7 @@ python -m experiments.ncsn --config=configs/ncsn.py:cifar10 --workdir=...
 
 from ml_collections import ConfigDict
 
-from configs.base import base_config, sampling_config, with_preset
+from configs.base import base_config, sampling_config, unet_config, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -20,15 +20,7 @@ def get_config(preset: str = "") -> ConfigDict:
   config.num_levels = 232  # L; enough that each overlaps the next: technique 2
   config.sigma_min = 0.02
   config.sigma_max = 100.0  # the greatest distance between two examples: technique 1
-  config.model = {
-    "channels": 32,
-    "channel_multipliers": (1, 2, 2),
-    "num_blocks": 2,
-    "attention_resolutions": (),
-    "num_heads": 1,
-    "dropout": 0.0,
-    "remat": False,
-  }
+  config.model = unet_config()
   config.update(sampling_config("annealed_langevin", num_steps=232))
   config.samplers.annealed_langevin.steps_per_level = 5  # M; more is better
   presets = (digits, smoke, cifar10)

@@ -6,7 +6,7 @@ python -m experiments.score_sde --config=configs/score_sde.py:cifar10_vp --workd
 
 from ml_collections import ConfigDict
 
-from configs.base import base_config, sampling_config, with_preset
+from configs.base import base_config, sampling_config, unet_config, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -24,15 +24,7 @@ def get_config(preset: str = "") -> ConfigDict:
   config.likelihood_weighting = False  # lambda = g^2
   config.dequantise = False  # whether it trains on values spread over their grey level
   config.class_conditional = False
-  config.model = {
-    "channels": 32,
-    "channel_multipliers": (1, 2, 2),
-    "num_blocks": 2,
-    "attention_resolutions": (),
-    "num_heads": 1,
-    "dropout": 0.0,
-    "remat": False,
-  }
+  config.model = unet_config()
   config.update(sampling_config("euler_maruyama", num_steps=1000))
   config.likelihood = {  # by the ODE
     "trace": "hutchinson",  # or "exact"
