@@ -12,6 +12,10 @@ from jgm.samplers.walk import Trajectory, times_like, walk, weights_like
 
 Array = jax.Array
 
+# alpha / sigma below which u is so large that a step in it, however good its slopes,
+# would magnify what is wrong with them: the authors begin at u = 80.
+LOST_SIGNAL = 0.01
+
 
 def heun(
   denoiser: Denoiser,
@@ -25,8 +29,8 @@ def heun(
   """Samples by Euler's step to s, taken again with the mean slope of t and s.
 
   In y = x / alpha and u = sigma / alpha the flow is dy/du = eps_hat, on every path, and
-  Euler's step is DDIM's. Where alpha_t = 0 the step is taken in x / sigma and
-  alpha / sigma instead, of which the slope is x_0_hat.
+  Euler's step is DDIM's. Where the signal is lost, alpha_t < sigma_t / 100, the step is
+  taken in x / sigma and alpha / sigma instead, of which the slope is x_0_hat.
 
   Args:
     denoiser: (x_t [B, ...], t [B]) -> x_0_hat [B, ...]; called 2 S - 1 times if the
@@ -81,5 +85,6 @@ def _correction(
   alpha_s, sigma_s = schedule.alpha(s), schedule.sigma(s)
   with np.errstate(divide="ignore", invalid="ignore"):
     correction = 0.5 * alpha_s / sigma_s * (alpha_s * sigma_t / alpha_t - sigma_s)
-  correction = np.where(alpha_t > 0, correction, 0.5 * x_0_weight)
+  is_lost = alpha_t < LOST_SIGNAL * sigma_t
+  correction = np.where(is_lost, 0.5 * x_0_weight, correction)
   return np.where(sigma_s > 0, correction, 0.0)

@@ -10,14 +10,22 @@ from jgm.samplers.timesteps import timestep_pairs
 
 
 def written_out(path, gaussian, pairs, x):
-  """Karras et al.'s algorithm 1, in y = x / alpha and u = sigma / alpha."""
+  """Karras et al.'s algorithm 1, in y = x / alpha and u = sigma / alpha.
+
+  From where u is over 100: in z = x / sigma and r = alpha / sigma.
+  """
   level = lambda t: path.sigma(t) / path.alpha(t)
+  estimate = lambda x, t: gaussian.estimate(path, x, t)
 
   def slope(y, t):
-    x_0_hat = gaussian.estimate(path, y * path.alpha(t), t)
-    return (y - x_0_hat) / level(t)
+    return (y - estimate(y * path.alpha(t), t)) / level(t)
 
   for t, s in pairs:
+    if level(t) > 100:
+      z, h = x / path.sigma(t), 1 / level(s) - 1 / level(t)
+      d = estimate(x, t)
+      x = path.sigma(s) * (z + 0.5 * h * (d + estimate(path.sigma(s) * (z + h * d), s)))
+      continue
     y, h = x / path.alpha(t), level(s) - level(t)
     d = slope(y, t)
     y_s = y + h * d
