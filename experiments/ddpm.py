@@ -35,8 +35,6 @@ from jgm.losses import diffusion, regression
 from jgm.models.unet import UNet
 from jgm.samplers import make_sampling
 
-SCHEDULES = {"linear": noise.linear_beta_schedule, "cosine": noise.cosine_schedule}
-
 
 def make(config) -> Experiment:
   """The method, bound to a config."""
@@ -44,7 +42,7 @@ def make(config) -> Experiment:
   spec = data.spec
   num_classes = spec.num_classes if config.class_conditional else None
   model = UNet(num_classes=num_classes, dtype=config.dtype, **config.model)
-  make_schedule = choose(config.schedule, SCHEDULES, what="config.schedule")
+  make_schedule = choose(config.schedule, noise.DDPM_SCHEDULES, what="config.schedule")
   schedule = make_schedule(config.num_timesteps)
   noise.check_prediction(config.prediction, schedule)
   loss_of = choose(config.loss, regression, what="config.loss")

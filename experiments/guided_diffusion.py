@@ -46,7 +46,6 @@ from jgm.models.noisy_classifier import NoisyClassifier
 from jgm.models.unet import UNet
 from jgm.samplers import classifier_free, classifier_guidance, make_sampling
 
-SCHEDULES = {"linear": noise.linear_beta_schedule, "cosine": noise.cosine_schedule}
 PLAYERS = {
   "classifier_free": ("denoiser",),
   "classifier": ("denoiser", "classifier"),
@@ -62,7 +61,7 @@ def make(config) -> Experiment:
   no_class = spec.num_classes  # the label that means: none was given
   model = UNet(num_classes=spec.num_classes, dtype=config.dtype, **config.model)
   judge = NoisyClassifier(spec.num_classes, dtype=config.dtype, **config.classifier)
-  make_schedule = choose(config.schedule, SCHEDULES, what="config.schedule")
+  make_schedule = choose(config.schedule, noise.DDPM_SCHEDULES, what="config.schedule")
   schedule = make_schedule(config.num_timesteps)
   noise.check_prediction(config.prediction, schedule)
   loss_of = choose(config.loss, regression, what="config.loss")

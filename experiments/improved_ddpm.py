@@ -44,8 +44,6 @@ from jgm.losses.hybrid import hybrid_loss
 from jgm.models.unet import UNet
 from jgm.samplers import make_sampling
 
-SCHEDULES = {"linear": noise.linear_beta_schedule, "cosine": noise.cosine_schedule}
-
 
 def make(config) -> Experiment:
   """The method, bound to a config."""
@@ -60,7 +58,7 @@ def make(config) -> Experiment:
     dtype=config.dtype,
     **config.model,
   )
-  make_schedule = choose(config.schedule, SCHEDULES, what="config.schedule")
+  make_schedule = choose(config.schedule, noise.DDPM_SCHEDULES, what="config.schedule")
   schedule = make_schedule(config.num_timesteps)
   noise.check_prediction(config.prediction, schedule)
   loss_of = choose(config.loss, regression, what="config.loss")

@@ -3,7 +3,7 @@
 On a CPU, XLA has a fast routine only for a plain forward convolution. What autodiff
 writes for the gradients falls back to scalar loops inside a `lax.scan`, where every
 training step runs. Here both gradients are plain forward convolutions, their operands
-transposed by hand. Compiled as `jgm.core.program` has it, they use every core.
+transposed by hand. With the flags of `jgm.xla` they use every core.
 """
 
 import math

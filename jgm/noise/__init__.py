@@ -11,6 +11,7 @@ from jgm.noise.continuous import (
   vp_schedule,
 )
 from jgm.noise.discrete import (
+  DDPM_SCHEDULES,
   cosine_schedule,
   geometric_schedule,
   linear_beta_schedule,
@@ -48,6 +49,7 @@ from jgm.noise.schedule import (
 
 __all__ = [
   "CLEAN",
+  "DDPM_SCHEDULES",
   "PREDICTIONS",
   "Denoiser",
   "Network",

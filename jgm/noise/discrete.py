@@ -54,6 +54,10 @@ def cosine_schedule(num_steps: int, *, offset: float = 0.008) -> Schedule:
   return schedule_from_betas(np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], 0.999))
 
 
+# The schedules of DDPM and its kin, as a config names them.
+DDPM_SCHEDULES = {"linear": linear_beta_schedule, "cosine": cosine_schedule}
+
+
 def schedule_from_betas(betas: np.ndarray) -> Schedule:
   """The schedule of the chain x_t = sqrt(1 - beta_t) x_{t-1} + sqrt(beta_t) z.
 
