@@ -32,7 +32,7 @@ class Entrant(NamedTuple):
 
   spacing: str | None
   per_step: int = 1  # evaluations of the network
-  saved: int = 0  # fewer in all: Heun's last step is a plain one
+  saved: int = 0  # fewer in all: the last step is a plain one
 
   def num_steps(self, evaluations: int) -> int:
     """The most steps that take no more than so many evaluations."""
@@ -51,7 +51,7 @@ ENTRANTS = {
   "dpm_solver": Entrant(None),
   "heun": Entrant(None, per_step=2, saved=1),
   "euler_maruyama": Entrant(None),
-  "predictor_corrector": Entrant(None, per_step=2),
+  "predictor_corrector": Entrant(None, per_step=2, saved=1),
 }
 
 
