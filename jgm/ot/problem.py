@@ -1,0 +1,120 @@
+"""An entropic transport problem: what is moved, at what cost, how blurred."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jgm.ot.costs import DISTANCES, Cost, cost_matrix, mean_cost
+
+Array = jax.Array
+PyTree = Any
+
+
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=("x", "y", "matrix", "a", "b", "epsilon", "rho_a", "rho_b"),
+  meta_fields=("cost", "block_size", "keep_kernel", "symmetric", "axis_name"),
+)
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """min_P <P, C> + epsilon KL(P | a b^T), the marginals of P being a and b.
+
+  With `rho_a` the first marginal may differ from a, at the price rho_a KL(P 1 | a);
+  with `rho_b` likewise the second.
+
+  What says how to compute is part of it, so that whatever follows (the plan, the
+  gradients) is computed like the solution.
+  """
+
+  x: (
+    Array | None
+  )  # [n, d] the points of the first cloud, or of this device's part of it
+  y: Array | None  # [m, d]
+  matrix: Array | None  # [n, m] the costs, where they are given instead of points
+  a: Array  # [n] weights
+  b: Array  # [m]
+  epsilon: Array  # []
+  rho_a: Array | None = None  # []
+  rho_b: Array | None = None  # []
+  cost: Cost | None = None
+  block_size: int = 0  # rows of the n x m costs that are in memory at a time
+  keep_kernel: bool = True  # whether all n x m numbers of the kernel may be
+  symmetric: bool = False  # whether both clouds are one, so that f = g
+  axis_name: str | None = None  # of the devices over which the rows are split
+
+  @property
+  def shape(self) -> tuple[int, int]:
+    """(n, m), n here the rows of this device."""
+    return self.a.shape[0], self.b.shape[0]
+
+  def total(self, value: PyTree) -> PyTree:
+    """The sum of partial sums over rows: of all devices."""
+    return value if self.axis_name is None else jax.lax.psum(value, self.axis_name)
+
+  def greatest(self, value: Array) -> Array:
+    """The greatest of partial maxima over rows: of all devices."""
+    return value if self.axis_name is None else jax.lax.pmax(value, self.axis_name)
+
+  def clouds(self) -> tuple[Array, Array]:
+    """The points; for distances around the origin, where fewer digits are lost."""
+    assert self.x is not None and self.y is not None
+    if self.cost not in DISTANCES:
+      return self.x, self.y
+    centre = jax.lax.stop_gradient(jnp.mean(self.y, axis=0, keepdims=True))
+    return self.x - centre, self.y - centre
+
+  def mean_cost(self) -> Array:
+    """sum_ij a_i b_j C_ij, of weights with sum 1: []."""
+    share, sum_b = jnp.sum(self.a), jnp.sum(self.b)
+    a = self.a / jnp.where(share > 0, share, 1.0)
+    b = self.b / jnp.where(sum_b > 0, sum_b, 1.0)
+    if self.matrix is not None:
+      mean = a @ (self.matrix @ b)
+    else:
+      assert self.cost is not None
+      mean = mean_cost(self.cost, *self.clouds(), a, b)
+    # The mean over this device's rows counts by the weight that they have.
+    total = self.total(share)
+    return self.total(share * mean) / jnp.where(total > 0, total, 1.0)
+
+
+def scan_rows(
+  problem: Problem,
+  body: Callable[..., tuple[PyTree, PyTree]],
+  initial: PyTree,
+  *per_row: Array,
+) -> tuple[PyTree, PyTree]:
+  """Goes over the rows of the cost matrix, a block at a time.
+
+  Args:
+    problem: its `keep_kernel` says whether all rows are one block.
+    body: (carry, costs [R, m], *rows [R]) -> (carry, values [R]); costs that no row of
+      the problem has come with zeros for rows.
+    initial: the first carry.
+    *per_row: [n] each.
+
+  Returns:
+    The last carry, and the values [n].
+  """
+  if problem.matrix is not None:
+    rows, costs = problem.matrix, lambda rows: rows
+  else:
+    rows, y = problem.clouds()
+    costs = lambda rows: cost_matrix(problem.cost, rows, y)  # type: ignore[arg-type]
+  n = len(rows)
+  if problem.keep_kernel or problem.block_size >= n:
+    return body(initial, costs(rows), *per_row)
+
+  def blocks(values: Array) -> Array:
+    padding = [(0, -n % problem.block_size)] + [(0, 0)] * (values.ndim - 1)
+    return jnp.pad(values, padding).reshape(-1, problem.block_size, *values.shape[1:])
+
+  # The costs of a block are computed again for its gradient, never kept.
+  one = jax.checkpoint(lambda carry, block: body(carry, costs(block[0]), *block[1:]))
+  carry, values = jax.lax.scan(one, initial, tuple(map(blocks, (rows, *per_row))))
+  join = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:n]
+  return carry, jax.tree.map(join, values)
