@@ -85,8 +85,9 @@ def mean_cost(cost: Cost, x: Array, y: Array, a: Array, b: Array) -> Array:
   """
   if cost is squared_euclidean:
     mean_x, mean_y = a @ x, b @ y
-    spread = a @ jnp.sum((x - mean_x) ** 2, 1) + b @ jnp.sum((y - mean_y) ** 2, 1)
-    return spread + squared_euclidean(mean_x, mean_y)
+    spread_x = a @ jnp.sum((x - mean_x[None, :]) ** 2, axis=1)
+    spread_y = b @ jnp.sum((y - mean_y[None, :]) ** 2, axis=1)
+    return spread_x + spread_y + squared_euclidean(mean_x, mean_y)
   row = lambda x_i: cost_matrix(cost, x_i[None], y)[0] @ b
   return a @ jax.lax.map(row, x, batch_size=max(1, 2**20 // len(y)))
 

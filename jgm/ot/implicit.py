@@ -69,9 +69,9 @@ def _marginal_ratios(potentials: Potentials, problem: Problem) -> tuple[Array, A
     row = jnp.matmul(ratios, problem.b, precision=HIGHEST)
     return sums + jnp.matmul(a, ratios, precision=HIGHEST), row
 
-  start = jnp.zeros_like(potentials.g)
+  start = jnp.zeros(potentials.g.shape, potentials.g.dtype)
   columns, rows = scan_rows(problem, block, start, potentials.f, problem.a)
-  return rows, problem.total(columns)
+  return rows, columns
 
 
 def _solve_linearised(
@@ -101,9 +101,9 @@ def _solve_linearised(
     def block(sums: Array, costs: Array, f: Array, ax: Array):
       return sums + jnp.matmul(ax, ratios_of(costs, f), precision=HIGHEST), ()
 
-    start = jnp.zeros_like(potentials.g)
+    start = jnp.zeros(potentials.g.shape, potentials.g.dtype)
     sums, _ = scan_rows(problem, block, start, potentials.f, problem.a * x)
-    return problem.total(sums)
+    return sums
 
   is_balanced = problem.rho_a is None and problem.rho_b is None
   constant = times_columns / jnp.linalg.norm(times_columns)

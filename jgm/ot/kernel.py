@@ -77,13 +77,13 @@ def make_sweep(problem: Problem, reference: Potentials, epsilon: Array) -> Sweep
       phi = phi + (shorten - 1) * f_0 / epsilon
     return sums + jnp.matmul(a * jnp.exp(phi), K, precision=HIGHEST), phi
 
-  nothing = jnp.zeros_like(g_0)
+  nothing = jnp.zeros(g_0.shape, g_0.dtype)
   if problem.keep_kernel:
-    _, K = scan_rows(problem, lambda _, costs, f_0: (_, kernel(costs, f_0)), (), f_0)
+    _, K = scan_rows(problem, lambda _, costs, f_0: ((), kernel(costs, f_0)), (), f_0)
 
     def kept(weighted_v: Array) -> HalfSteps:
       sums, phi = half_steps(nothing, K, f_0, problem.a, weighted_v)
-      return HalfSteps(phi, problem.total(sums))
+      return HalfSteps(phi, sums)
 
     return kept
 
@@ -92,7 +92,7 @@ def make_sweep(problem: Problem, reference: Potentials, epsilon: Array) -> Sweep
       return half_steps(sums, kernel(costs, f_0), f_0, a, weighted_v)
 
     sums, phi = scan_rows(problem, block, nothing, f_0, problem.a)
-    return HalfSteps(phi, problem.total(sums))
+    return HalfSteps(phi, sums)
 
   return recomputed
 
@@ -122,11 +122,9 @@ def log_iteration(problem: Problem, g: Array, epsilon: Array) -> Potentials:
     added = jnp.sum(jnp.exp(column - new_top[None, :]), axis=0)
     return (new_top, sums * jnp.exp(top - new_top) + added), f
 
-  empty = jnp.full_like(g, NEVER), jnp.zeros_like(g)
+  empty = tuple(jnp.full(g.shape, v, g.dtype) for v in (NEVER, 0.0))
   (top, sums), f = scan_rows(problem, block, empty, problem.a)
-  new_top = problem.greatest(top)
-  sums = problem.total(sums * jnp.exp(top - new_top))
-  return Potentials(f, -shorten_g * epsilon * (new_top + log(sums)))
+  return Potentials(f, -shorten_g * epsilon * (top + log(sums)))
 
 
 def log_weights(weights: Array) -> Array:

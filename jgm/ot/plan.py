@@ -69,9 +69,10 @@ def apply_plan(result: SinkhornResult, values: ArrayLike, *, axis: int = 1) -> A
       return sums + jnp.matmul(ratios_of(costs, f).T, weighted, precision=HIGHEST), ()
 
     start = jnp.zeros((len(problem.b), columns.shape[1]), columns.dtype)
+    start = start
     weighted = problem.a[:, None] * columns
     sums, _ = scan_rows(problem, column_block, start, result.f, weighted)
-    out = problem.b[:, None] * problem.total(sums)
+    out = problem.b[:, None] * sums
   return out.reshape(-1, *values.shape[1:])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 
 from jgm.ot.costs import DISTANCES, Cost, cost_matrix, mean_cost
 
@@ -17,7 +18,7 @@ PyTree = Any
 @functools.partial(
   jax.tree_util.register_dataclass,
   data_fields=("x", "y", "matrix", "a", "b", "epsilon", "rho_a", "rho_b"),
-  meta_fields=("cost", "block_size", "keep_kernel", "symmetric", "axis_name"),
+  meta_fields=("cost", "block_size", "keep_kernel", "symmetric"),
 )
 @dataclasses.dataclass(frozen=True)
 class Problem:
@@ -44,20 +45,11 @@ class Problem:
   block_size: int = 0  # rows of the n x m costs that are in memory at a time
   keep_kernel: bool = True  # whether all n x m numbers of the kernel may be
   symmetric: bool = False  # whether both clouds are one, so that f = g
-  axis_name: str | None = None  # of the devices over which the rows are split
 
   @property
   def shape(self) -> tuple[int, int]:
-    """(n, m), n here the rows of this device."""
+    """(n, m)."""
     return self.a.shape[0], self.b.shape[0]
-
-  def total(self, value: PyTree) -> PyTree:
-    """The sum of partial sums over rows: of all devices."""
-    return value if self.axis_name is None else jax.lax.psum(value, self.axis_name)
-
-  def greatest(self, value: Array) -> Array:
-    """The greatest of partial maxima over rows: of all devices."""
-    return value if self.axis_name is None else jax.lax.pmax(value, self.axis_name)
 
   def clouds(self) -> tuple[Array, Array]:
     """The points; for distances around the origin, where fewer digits are lost."""
@@ -69,17 +61,13 @@ class Problem:
 
   def mean_cost(self) -> Array:
     """sum_ij a_i b_j C_ij, of weights with sum 1: []."""
-    share, sum_b = jnp.sum(self.a), jnp.sum(self.b)
-    a = self.a / jnp.where(share > 0, share, 1.0)
+    sum_a, sum_b = jnp.sum(self.a), jnp.sum(self.b)
+    a = self.a / jnp.where(sum_a > 0, sum_a, 1.0)
     b = self.b / jnp.where(sum_b > 0, sum_b, 1.0)
     if self.matrix is not None:
-      mean = a @ (self.matrix @ b)
-    else:
-      assert self.cost is not None
-      mean = mean_cost(self.cost, *self.clouds(), a, b)
-    # The mean over this device's rows counts by the weight that they have.
-    total = self.total(share)
-    return self.total(share * mean) / jnp.where(total > 0, total, 1.0)
+      return a @ (self.matrix @ b)
+    assert self.cost is not None
+    return mean_cost(self.cost, *self.clouds(), a, b)
 
 
 def scan_rows(
@@ -111,10 +99,13 @@ def scan_rows(
 
   def blocks(values: Array) -> Array:
     padding = [(0, -n % problem.block_size)] + [(0, 0)] * (values.ndim - 1)
-    return jnp.pad(values, padding).reshape(-1, problem.block_size, *values.shape[1:])
+    # Each block has rows from all over: where rows are split over devices, all work.
+    return rearrange(
+      jnp.pad(values, padding), "(r k) ... -> k r ...", r=problem.block_size
+    )
 
   # The costs of a block are computed again for its gradient, never kept.
   one = jax.checkpoint(lambda carry, block: body(carry, costs(block[0]), *block[1:]))
   carry, values = jax.lax.scan(one, initial, tuple(map(blocks, (rows, *per_row))))
-  join = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:n]
+  join = lambda leaf: rearrange(leaf, "k r ... -> (r k) ...")[:n]
   return carry, jax.tree.map(join, values)

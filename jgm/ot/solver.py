@@ -12,6 +12,7 @@ from jgm.ot.kernel import (
   damping,
   log,
   log_iteration,
+  log_weights,
   make_sweep,
 )
 from jgm.ot.problem import Problem
@@ -122,9 +123,9 @@ def _stage(problem: Problem, options: Options, stage: _Stage) -> _Stage:
     options.max_iterations,
   )
   goal = jnp.where(is_last, MARGIN * options.tolerance, STAGE_ERROR)
-  nothing = jnp.zeros_like(reference.g)
+  nothing = jnp.zeros(reference.g.shape, epsilon.dtype)
   loop = _Loop(
-    jnp.zeros_like(reference.f),
+    jnp.zeros(reference.f.shape, epsilon.dtype),
     nothing,
     jnp.asarray(jnp.inf, epsilon.dtype),
     nothing,
@@ -135,9 +136,7 @@ def _stage(problem: Problem, options: Options, stage: _Stage) -> _Stage:
   )
 
   def go_on(loop: _Loop) -> Array:
-    drift = jnp.maximum(
-      problem.greatest(jnp.max(jnp.abs(loop.phi))), jnp.max(jnp.abs(loop.psi))
-    )
+    drift = jnp.maximum(jnp.max(jnp.abs(loop.phi)), jnp.max(jnp.abs(loop.psi)))
     return (loop.iterations < end) & (loop.error > goal) & (drift < MAX_DRIFT)
 
   # Rows are right, and columns off by a step; where f = g both, by twice the half step.
@@ -167,6 +166,14 @@ def _stage(problem: Problem, options: Options, stage: _Stage) -> _Stage:
 def _absorbed(problem: Problem, potentials: Potentials, epsilon: Array) -> Potentials:
   """Potentials from which the kernel neither under- nor overflows."""
   f, g = log_iteration(problem, potentials.g, epsilon)
+  rho_a, rho_b = problem.rho_a, problem.rho_b
+  if rho_a is not None and rho_b is not None:
+    # The best constant between f and g, which steps approach by epsilon / rho each
+    # (Séjourné, Vialard & Peyré 2022, proposition 2).
+    of_a = jax.nn.logsumexp(log_weights(problem.a) - f / rho_a)
+    of_b = jax.nn.logsumexp(log_weights(problem.b) - g / rho_b)
+    shift = rho_a * rho_b / (rho_a + rho_b) * (of_a - of_b)
+    f, g = f + shift, g - shift
   if not problem.symmetric:
     return Potentials(f, g)
   mean = (f + potentials.g) / 2

@@ -48,11 +48,10 @@ def values_of(potentials: Potentials, problem: Problem) -> Values:
   ratios_of = plan_ratios(potentials, problem)
   start = jnp.zeros_like(b), jnp.zeros_like(problem.epsilon)
   (columns, cost), rows = scan_rows(problem, block, start, potentials.f, a)
-  columns, cost, mass = problem.total((columns, cost, a @ rows))
   wanted_rows, wanted_columns = _wanted(potentials, problem)
-  off = problem.total(a @ jnp.abs(rows - wanted_rows))
-  error = off + b @ jnp.abs(columns - wanted_columns)
-  return Values(_dual_cost(potentials, problem, mass), cost, error)
+  off_rows, off_columns = rows - wanted_rows, columns - wanted_columns
+  error = a @ jnp.abs(off_rows) + b @ jnp.abs(off_columns)
+  return Values(_dual_cost(potentials, problem, a @ rows), cost, error)
 
 
 @values_of.defjvp
@@ -93,15 +92,15 @@ def _mass(
     return (), jnp.matmul(weighted, problem.b, precision=HIGHEST)
 
   _, rows = scan_rows(problem, block, (), potentials.f)
-  return problem.total(problem.a @ rows)
+  return problem.a @ rows
 
 
 def _dual_cost(potentials: Potentials, problem: Problem, mass: Array) -> Array:
   """The dual objective, which no potentials bring above the optimum."""
   f, g = potentials
   a, b, epsilon = problem.a, problem.b, problem.epsilon
-  of_a = problem.total(a @ _conjugate(f, problem.rho_a))
-  product = problem.total(jnp.sum(a)) * jnp.sum(b)
+  of_a = a @ _conjugate(f, problem.rho_a)
+  product = jnp.sum(a) * jnp.sum(b)
   return of_a + b @ _conjugate(g, problem.rho_b) - epsilon * (mass - product)
 
 
