@@ -28,6 +28,8 @@ bench: $(INSTALLED)
 references: $(INSTALLED)
 	$$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_python())') \
 	  tests/references/diffusers_schedulers.py
+	$$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_python("ott"))') \
+	  tests/references/ott_sinkhorn.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

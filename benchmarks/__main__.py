@@ -1,6 +1,6 @@
 """What jgm costs, beside a peer: `python -m benchmarks`, which `make bench` runs.
 
-python -m benchmarks [--rounds=5] [--benches=ddpm_step,ddim] [--workloads=digits,photos]
+python -m benchmarks [--rounds=5] [--benches=ddpm_step,ddim,sinkhorn] [--workloads=...]
   [--out=runs/benchmark.json]
 """
 
@@ -13,15 +13,17 @@ from rich.console import Console
 
 from benchmarks import ddim, ddpm_step
 from benchmarks.machine import limits
+from benchmarks.sinkhorn import bench as sinkhorn
 
-BENCHES = {"ddpm_step": ddpm_step.bench, "ddim": ddim.bench}
+BENCHES = {"ddpm_step": ddpm_step, "ddim": ddim, "sinkhorn": sinkhorn}
+WORKLOADS = {name: tuple(module.WORKLOADS) for name, module in BENCHES.items()}
 
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--rounds", type=int, default=5)
   parser.add_argument("--benches", default=",".join(BENCHES))
-  parser.add_argument("--workloads", default="digits,photos")
+  parser.add_argument("--workloads", default="", help="of the benches; all")
   parser.add_argument(
     "--out", type=pathlib.Path, default=pathlib.Path("runs/benchmark.json")
   )
@@ -31,9 +33,11 @@ def main() -> None:
   console.print("this machine:", machine)
   report: dict[str, Any] = {"machine": machine}
   for bench in arguments.benches.split(","):
+    wanted = arguments.workloads.split(",") if arguments.workloads else WORKLOADS[bench]
     report[bench] = {
-      name: BENCHES[bench](name, arguments.rounds, console)
-      for name in arguments.workloads.split(",")
+      name: BENCHES[bench].bench(name, arguments.rounds, console)
+      for name in WORKLOADS[bench]
+      if name in wanted
     }
   arguments.out.parent.mkdir(parents=True, exist_ok=True)
   arguments.out.write_text(json.dumps(report, indent=2))

@@ -20,6 +20,7 @@ class Contestant(NamedTuple):
 
   run: Callable[[int], None]  # does n units of work and waits for them
   facts: Mapping[str, Any]  # parameters, forward FLOPs per step, ...
+  report: Callable[[], Mapping[str, Any]] = dict  # of the last run; not timed
 
 
 def num_threads() -> int:
@@ -29,10 +30,16 @@ def num_threads() -> int:
   return os.cpu_count() or 1
 
 
-def serve(make: Callable[[dict[str, Any]], Contestant]) -> None:
+def serve(
+  make: Callable[[dict[str, Any]], Contestant], *, warm_up_runs: int = 2
+) -> None:
   """Makes the workload of the command line, then does as much of it as each line says.
 
   One line of JSON answers each: first the facts, then wall and processor seconds.
+
+  Args:
+    make: the contestant of a workload.
+    warm_up_runs: units of work that are done before the facts are told.
   """
   answers = os.fdopen(os.dup(1), "w")
   os.dup2(2, 1)  # what libraries print is not an answer
@@ -42,17 +49,23 @@ def serve(make: Callable[[dict[str, Any]], Contestant]) -> None:
 
   start = time.perf_counter()
   contestant = make(json.loads(sys.argv[1]))
-  contestant.run(1)
-  contestant.run(1)
+  for _ in range(warm_up_runs):
+    contestant.run(1)
   answer(first_step_seconds=time.perf_counter() - start, **contestant.facts)
-  _forget_peak()
   for line in sys.stdin:
+    _forget_peak()
+    idle_mib = _mib("VmRSS")
     wall, processor = time.perf_counter(), time.process_time()
     contestant.run(int(line))
+    wall = time.perf_counter() - wall
+    processor = time.process_time() - processor
+    peak_mib = _mib("VmHWM")  # before the report, which is not the work
     answer(
-      wall=time.perf_counter() - wall,
-      processor=time.process_time() - processor,
-      peak_mib=_peak_mib(),
+      wall=wall,
+      processor=processor,
+      peak_mib=peak_mib,
+      idle_mib=idle_mib,
+      **contestant.report(),
     )
 
 
@@ -66,10 +79,14 @@ class Worker:
       stdout=subprocess.PIPE,
       text=True,
     )
-    self.facts = self._answer()
+    try:
+      self.facts = self._answer()
+    except RuntimeError:
+      self.close()
+      raise
 
   def run(self, units: int) -> dict[str, float]:
-    """Works: {"wall": s, "processor": s, "peak_mib": MiB while training}."""
+    """Works: {"wall": s, "processor": s, "peak_mib": MiB, "idle_mib": before it}."""
     self._process.stdin.write(f"{units}\n")
     self._process.stdin.flush()
     return self._answer()
@@ -80,22 +97,23 @@ class Worker:
     self._process.wait()
 
   def _answer(self) -> dict[str, Any]:
-    line = self._process.stdout.readline()
-    if not line:
-      raise RuntimeError(f"the worker {self._process.args} ended; see above")
-    return json.loads(line)
+    for line in self._process.stdout:
+      if line.startswith("{"):  # not what a library prints while it is imported
+        return json.loads(line)
+    raise RuntimeError(f"the worker {self._process.args} ended; see above")
 
 
 def _forget_peak() -> None:
-  """Compilation's memory is not training's: start the peak again, where Linux can."""
+  """Compilation's memory is not the work's: start the peak again, where Linux can."""
   path = pathlib.Path("/proc/self/clear_refs")
   if path.exists():
     path.write_text("5")
 
 
-def _peak_mib() -> float:
+def _mib(field: str) -> float:
+  """VmRSS, resident now, or VmHWM, the most since `_forget_peak`."""
   status = pathlib.Path("/proc/self/status")
   if status.exists():
-    return int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]) / 2**10
+    return int(re.search(rf"{field}:\s+(\d+)", status.read_text())[1]) / 2**10
   unit = 2**20 if sys.platform == "darwin" else 2**10
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

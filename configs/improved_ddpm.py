@@ -18,6 +18,10 @@ def get_config(preset: str = "") -> ConfigDict:
   config.prediction = "eps"  # what the network predicts: "eps", "x_0" or "v"
   config.class_conditional = False
   config.schedule = "cosine"  # or "linear"
+  config.schedules = {
+    "linear": {"beta_start": 1e-4, "beta_end": 0.02},
+    "cosine": {"offset": 0.008, "normalise": True},
+  }
   config.num_timesteps = 4000  # T
   config.model = unet_config()
   config.update(sampling_config("ancestral", num_steps=4000))
@@ -36,6 +40,9 @@ def digits(config: ConfigDict) -> None:
   config.optimizer.decay = "cosine"
   config.optimizer.flatten = True
   config.num_timesteps = 1000
+  # The paper's rule for s: sqrt(beta_0) slightly below the size of a grey level. That
+  # is 0.104 and 0.125 here; divided by f(0), no s could reach it in 1000 steps.
+  config.schedules.cosine = {"offset": 0.07, "normalise": False}
   config.model.channel_multipliers = (1, 2)
   config.model.num_blocks = 1
   config.model.attention_resolutions = (4,)

@@ -41,7 +41,10 @@ def digits(config: ConfigDict) -> None:
   """The default: 8x8 digits by the VP SDE; minutes on two CPU cores."""
   config.total_steps = 1500
   config.ema_decay = 0.995
-  config.sdes.vp.first = config.sdes.sub_vp.first = 1e-4
+  # The least noise is 0.003 for both. At 1e-4 sub-VP has 1e-5, and would spend a third
+  # of its training, which is even in log-SNR, below what can be seen.
+  config.sdes.vp.first = 1e-4
+  config.sdes.sub_vp.first = 1.4e-2
   # Digits are at most 9.6 apart, and their grey levels 0.125.
   config.sdes.ve = {"sigma_min": 0.01, "sigma_max": 10.0}
   config.likelihood_weighting = True
@@ -81,14 +84,26 @@ def smoke(config: ConfigDict) -> None:
 
 
 def ve(config: ConfigDict) -> None:
-  """Digits by the variance-exploding SDE, by predictor and corrector."""
+  """Digits by the variance-exploding SDE, by predictor and corrector.
+
+  Measured: 1.91 bits per dimension of 250 held-out digits (standard error 0.016; VP:
+  1.96). In as many evaluations as VP's 200 steps, more samples are clearly one digit:
+  0.78 of them (VP: 0.68, real data: 0.93). The Fréchet distance is 0.67 (VP: 0.58, real
+  data: 0.34): one class has 0.15 of the samples. Eight minutes of processor time.
+  """
   digits(config)
   config.sde = "ve"
   _predictor_corrector(config, num_steps=100)
 
 
 def sub_vp(config: ConfigDict) -> None:
-  """Digits by the sub-VP SDE, which the paper has for likelihoods."""
+  """Digits by the sub-VP SDE, which the paper has for likelihoods.
+
+  Measured: 1.95 bits per dimension of 250 held-out digits (standard error 0.016) and a
+  Fréchet distance of 0.57 (real data: 0.34). VP has 1.96 and 0.58: no difference that
+  these would show. A third of the samples are not clearly one digit. Eight minutes of
+  processor time.
+  """
   digits(config)
   config.sde = "sub_vp"
 
@@ -99,7 +114,8 @@ def cifar10_vp(config: ConfigDict) -> None:
   Song et al. 2021, tables 2 and 3, DDPM++ cont. (deep, VP); sub-VP has 2.99 bits/dim:
   --config.sde=sub_vp. 950k steps of 128, 8 blocks per resolution, Adam at 2e-4 with
   5,000 steps of warm-up, clipping at 1, EMA 0.9999, dropout 0.1, flips. Their network
-  also rescales its skip connections and filters what it halves; this one does not.
+  also rescales its skip connections; this one does not. The bits are of the last
+  checkpoint, the FID of the best.
   """
   _cifar10(config)
 
@@ -108,7 +124,8 @@ def cifar10_ve(config: ConfigDict) -> None:
   """The paper's CIFAR-10 by VE: FID 2.20; planned for a TPU v5e-32.
 
   Song et al. 2021, table 3, NCSN++ cont. (deep, VE), by predictor and corrector: 2,000
-  evaluations a sample. EMA 0.999; all else as `cifar10_vp`.
+  evaluations a sample. EMA 0.999; all else as `cifar10_vp`. Their network also filters
+  what it halves and doubles.
   """
   _cifar10(config)
   config.sde = "ve"

@@ -36,7 +36,7 @@ def kernel_distance(
   Raises:
     ValueError: if the widths differ, or a block would hold fewer than 2 features.
 
-  Reference: Bińkowski et al. 2018, eqs. 3 and 4. https://arxiv.org/abs/1801.01401
+  Reference: Bińkowski et al. 2018, section 4. https://arxiv.org/abs/1801.01401
   """
   features_1 = as_features(features_1, "features_1")
   features_2 = as_features(features_2, "features_2")

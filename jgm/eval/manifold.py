@@ -44,7 +44,7 @@ def precision_recall(
   Raises:
     ValueError: if the widths differ, or a set holds k points or fewer.
 
-  Reference: Kynkäänniemi et al. 2019, eqs. 1 to 3. https://arxiv.org/abs/1904.06991
+  Reference: Kynkäänniemi et al. 2019, section 2. https://arxiv.org/abs/1904.06991
   """
   samples, data = centred(samples, data)
   in_data_balls = balls_holding(samples, data, radii(data, k))
@@ -72,7 +72,7 @@ def density_coverage(
   Raises:
     ValueError: if the widths differ, or the data hold k points or fewer.
 
-  Reference: Naeem et al. 2020, eqs. 3 and 4. https://arxiv.org/abs/2002.09797
+  Reference: Naeem et al. 2020, section 3. https://arxiv.org/abs/2002.09797
   """
   samples, data = centred(samples, data)
   held = balls_holding(samples, data, radii(data, k))

@@ -123,7 +123,8 @@ def copying(sample_distances: ArrayLike, fresh_distances: ArrayLike) -> Copying:
   Raises:
     ValueError: if either is empty or not one-dimensional.
 
-  Reference: Meehan et al. 2020, section 3. https://arxiv.org/abs/2004.05675
+  Reference: Meehan et al. 2020, who compare the same distances, by the test of Mann and
+  Whitney. https://arxiv.org/abs/2004.05675
   """
   samples = np.asarray(sample_distances, np.float64)
   fresh = np.asarray(fresh_distances, np.float64)

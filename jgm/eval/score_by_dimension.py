@@ -91,7 +91,7 @@ def make_score_by_dimension(
       name = f"error_in_{row.dimension}d_{row.loss}"
       found[name] = Scalar(row.error, 0.0, 1.0, "lower", words)
     for row in last:
-      words = f"a step of {batch_size}; floor: {last[-1].loss}"
+      words = f"a step of {batch_size} examples; floor: {last[-1].loss}"
       name, floor = f"ms_in_{row.dimension}d_{row.loss}", last[-1].milliseconds
       found[name] = Scalar(row.milliseconds, floor, None, "lower", words)
     return found
@@ -109,7 +109,9 @@ def make_score_by_dimension(
         floor_label="s = 0",
       ),
       "time by dimension": draw(
-        "milliseconds", y_label="milliseconds", title=f"A training step of {batch_size}"
+        "milliseconds",
+        y_label="milliseconds",
+        title=f"A training step of {batch_size} examples",
       ),
     }
 

@@ -65,7 +65,7 @@ def truncated_snr_weight(log_snr: Array, prediction: str = "eps") -> Array:
   Raises:
     ValueError: as `snr_weight`.
 
-  Reference: Salimans & Ho 2022, eq. 9. https://arxiv.org/abs/2202.00512
+  Reference: Salimans & Ho 2022, section 4. https://arxiv.org/abs/2202.00512
   """
   return _weight(lambda log_snr: jnp.maximum(log_snr, 0.0), log_snr, prediction)
 

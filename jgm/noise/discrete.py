@@ -1,5 +1,7 @@
 """Discrete schedules: DDPM's linear betas, the cosine, and ladders of noise levels."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,28 +36,42 @@ def linear_beta_schedule(
   return schedule_from_betas(np.minimum(betas * (1000 / num_steps), 0.999))
 
 
-def cosine_schedule(num_steps: int, *, offset: float = 0.008) -> Schedule:
+def cosine_schedule(
+  num_steps: int, *, offset: float = 0.008, normalise: bool = True
+) -> Schedule:
   """The discrete cosine schedule of improved DDPM.
+
+  alpha_bar_t = f(t) / f(0), where f(t) = cos^2((t / T + s) / (1 + s) pi / 2).
 
   Args:
     num_steps: T >= 1.
     offset: s, which keeps the first betas from vanishing. No beta exceeds 0.999.
+    normalise: whether to divide by f(0), as the paper does. The first beta then shrinks
+      with T: it is below 2 / T, whatever the offset. Undivided, the first step alone
+      adds all the noise of f(1), of variance sin^2((1 / T + s) / (1 + s) pi / 2).
 
   Returns:
     A variance-preserving Schedule.
 
   Raises:
-    ValueError: if there are no steps.
+    ValueError: if there are no steps or the offset is not in [0, inf).
 
   Reference: Nichol & Dhariwal 2021, eq. 17. https://arxiv.org/abs/2102.09672
   """
+  if not 0.0 <= offset < math.inf:
+    raise ValueError(f"the offset must be in [0, inf); got {offset}")
   u = np.arange(_checked_num_steps(num_steps) + 1) / num_steps
   alpha_bar = np.cos((u + offset) / (1 + offset) * np.pi / 2) ** 2
+  if not normalise:
+    alpha_bar[0] = 1.0
   return schedule_from_betas(np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], 0.999))
 
 
 # The schedules of DDPM and its kin, as a config names them.
-DDPM_SCHEDULES = {"linear": linear_beta_schedule, "cosine": cosine_schedule}
+DDPM_SCHEDULES: dict[str, Callable[..., Schedule]] = {
+  "linear": linear_beta_schedule,
+  "cosine": cosine_schedule,
+}
 
 
 def schedule_from_betas(betas: np.ndarray) -> Schedule:
@@ -70,7 +86,7 @@ def schedule_from_betas(betas: np.ndarray) -> Schedule:
   Raises:
     ValueError: if a beta is outside (0, 1).
 
-  Reference: Ho, Jain, Abbeel 2020, eq. 4. https://arxiv.org/abs/2006.11239
+  Reference: Ho, Jain, Abbeel 2020, eq. 2. https://arxiv.org/abs/2006.11239
   """
   betas = np.asarray(betas, np.float64)
   if betas.ndim != 1 or not np.all((betas > 0) & (betas < 1)):

@@ -75,15 +75,17 @@ def scan_rows(
   body: Callable[..., tuple[PyTree, PyTree]],
   initial: PyTree,
   *per_row: Array,
+  whole: bool = False,
 ) -> tuple[PyTree, PyTree]:
   """Goes over the rows of the cost matrix, a block at a time.
 
   Args:
-    problem: its `keep_kernel` says whether all rows are one block.
+    problem: its `block_size` says how many rows are a block.
     body: (carry, costs [R, m], *rows [R]) -> (carry, values [R]); costs that no row of
       the problem has come with zeros for rows.
     initial: the first carry.
     *per_row: [n] each.
+    whole: whether all rows are one block instead.
 
   Returns:
     The last carry, and the values [n].
@@ -94,7 +96,7 @@ def scan_rows(
     rows, y = problem.clouds()
     costs = lambda rows: cost_matrix(problem.cost, rows, y)  # type: ignore[arg-type]
   n = len(rows)
-  if problem.keep_kernel or problem.block_size >= n:
+  if whole or problem.block_size >= n:
     return body(initial, costs(rows), *per_row)
 
   def blocks(values: Array) -> Array:

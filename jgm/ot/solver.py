@@ -53,11 +53,10 @@ class Solution(NamedTuple):
 class _Loop(NamedTuple):
   """What one iteration hands to the next, at one epsilon and one reference."""
 
-  phi: Array  # [n] (f - f_0) / epsilon
-  psi: Array  # [m] (g - g_0) / epsilon
-  error: Array  # [] theirs
-  next_psi: Array  # [m]
-  safe: Array  # [m] the same by a plain step
+  phi: Array  # [n] (f - f_0) / epsilon, of the point before
+  error: Array  # [] its
+  psi: Array  # [m] (g - g_0) / epsilon, where to go on
+  plain: Array  # [m] the same by a plain step
   errors: Array  # [checks]
   iterations: Array  # []
   history: History | None
@@ -93,7 +92,8 @@ def solve(problem: Problem, options: Options, initial: Potentials | None) -> Sol
   if initial is not None:
     start = Potentials(*initial)
   elif options.scaling:
-    first = jnp.maximum(target, FIRST_EPSILON * problem.mean_cost())
+    large = FIRST_EPSILON * problem.mean_cost()
+    first = jnp.where(large > 2 * target, large, target)
   checks = -(-options.max_iterations // CHECK_EVERY)
   stage = _Stage(
     start,
@@ -126,7 +126,6 @@ def _stage(problem: Problem, options: Options, stage: _Stage) -> _Stage:
   nothing = jnp.zeros(reference.g.shape, epsilon.dtype)
   loop = _Loop(
     jnp.zeros(reference.f.shape, epsilon.dtype),
-    nothing,
     jnp.asarray(jnp.inf, epsilon.dtype),
     nothing,
     nothing,
@@ -136,20 +135,23 @@ def _stage(problem: Problem, options: Options, stage: _Stage) -> _Stage:
   )
 
   def go_on(loop: _Loop) -> Array:
-    drift = jnp.maximum(jnp.max(jnp.abs(loop.phi)), jnp.max(jnp.abs(loop.psi)))
+    drift = jnp.maximum(jnp.max(jnp.abs(loop.phi)), jnp.max(jnp.abs(loop.plain)))
     return (loop.iterations < end) & (loop.error > goal) & (drift < MAX_DRIFT)
 
   # Rows are right, and columns off by a step; where f = g both, by twice the half step.
   sides = 2 if problem.symmetric else 1
 
   def step(loop: _Loop) -> _Loop:
-    phi, psi, image = _plain_step(problem, sweep, reference, epsilon, loop.next_psi)
-    error = sides * (problem.b @ jnp.abs(jnp.exp(sides * (psi - image)) - 1))
-    return _accelerated(problem, loop, _Point(phi, psi, image, error))
+    phi, plain = _plain_step(problem, sweep, reference, epsilon, loop.psi)
+    change = jnp.exp(sides * (loop.psi - plain)) - 1
+    error = sides * (problem.b @ jnp.abs(change))
+    return _accelerated(problem, loop, phi, plain, error)
 
   loop = jax.lax.while_loop(go_on, step, loop)
+  # A plain step more can only be nearer, and is there already.
+  phi = loop.plain if problem.symmetric else loop.phi
   potentials = Potentials(
-    reference.f + epsilon * loop.phi, reference.g + epsilon * loop.psi
+    reference.f + epsilon * phi, reference.g + epsilon * loop.plain
   )
   next_epsilon = jnp.maximum(DECAY * epsilon, problem.epsilon)
   is_done = (loop.iterations >= end) | (loop.error <= goal)
@@ -180,43 +182,35 @@ def _absorbed(problem: Problem, potentials: Potentials, epsilon: Array) -> Poten
   return Potentials(mean, mean)
 
 
-class _Point(NamedTuple):
-  """A point of the iteration, and where a plain step leads from it."""
-
-  phi: Array
-  psi: Array
-  image: Array  # [m]
-  error: Array  # [] of the column sums, or of both where f = g; the rows' are exact
-
-
 def _plain_step(
   problem: Problem, sweep: Sweep, reference: Potentials, epsilon: Array, psi: Array
-) -> tuple[Array, Array, Array]:
-  """phi and psi, by which the rows are right, and the psi by which the columns are."""
+) -> tuple[Array, Array]:
+  """The phi by which the rows are right, and then the psi by which the columns are."""
   phi, sums = sweep(problem.b * jnp.exp(psi))
   if problem.symmetric:
     # Half a step each: whole steps of one potential go back and forth for ever.
-    return psi, psi, (psi + phi) / 2
+    return phi, (psi + phi) / 2
   shorten = damping(problem.rho_b, epsilon)
-  image = -shorten * log(sums)
+  psi = -shorten * log(sums)
   if problem.rho_b is not None:
-    image = image + (shorten - 1) * reference.g / epsilon
-  return phi, psi, image
+    psi = psi + (shorten - 1) * reference.g / epsilon
+  return phi, psi
 
 
-def _accelerated(problem: Problem, loop: _Loop, point: _Point) -> _Loop:
+def _accelerated(
+  problem: Problem, loop: _Loop, phi: Array, plain: Array, error: Array
+) -> _Loop:
   """The loop's next point; where acceleration has led astray, back and on plainly."""
   iterations = loop.iterations + 1
-  phi, psi, image, error = point
-  plain = _Loop(phi, psi, error, image, image, loop.errors, iterations, None)
+  found = _Loop(phi, error, plain, plain, loop.errors, iterations, None)
   if loop.history is None:
-    return _with_check(plain)
-  next_psi, history = anderson_step(loop.history, psi, image, problem.b)
-  leap = jnp.max(jnp.abs(next_psi - image))
-  next_psi = image + (next_psi - image) * jnp.minimum(1.0, MAX_LEAP / leap)
-  found = plain._replace(next_psi=next_psi, history=history)
+    return _with_check(found)
+  psi, history = anderson_step(loop.history, loop.psi, plain, problem.b)
+  leap = jnp.max(jnp.abs(psi - plain))
+  psi = plain + (psi - plain) * jnp.minimum(1.0, MAX_LEAP / leap)
+  found = found._replace(psi=psi, history=history)
   forget = jax.tree.map(jnp.zeros_like, history)
-  back = loop._replace(next_psi=loop.safe, iterations=iterations, history=forget)
+  back = loop._replace(psi=loop.plain, iterations=iterations, history=forget)
   is_good = error <= MAX_GROWTH * loop.error  # not so where it is NaN
   keep = lambda new, old: jnp.where(is_good, new, old)
   return _with_check(jax.tree.map(keep, found, back))

@@ -53,8 +53,8 @@ def annealed_langevin(
     ValueError: if there are no steps, they are so long that the walk diverges, or the
       timesteps are no chain of the schedule's.
 
-  Reference: Song & Ermon 2019, algorithm 1; Jolicoeur-Martineau et al. 2021, eq. 3, for
-  the last step. https://arxiv.org/abs/1907.05600 https://arxiv.org/abs/2009.05475
+  Reference: Song & Ermon 2019, algorithm 1; Jolicoeur-Martineau et al. 2021, for the
+  last step. https://arxiv.org/abs/1907.05600 https://arxiv.org/abs/2009.05475
   """
   if steps_per_level < 1:
     raise ValueError(f"steps_per_level must be at least 1; got {steps_per_level}")
@@ -106,7 +106,7 @@ def matched_step_size(sigma: ArrayLike, steps_per_level: int) -> float:
   Raises:
     ValueError: if there are not two levels, or the noise does not fall.
 
-  Reference: Song & Ermon 2020, proposition 2 and technique 4.
+  Reference: Song & Ermon 2020, proposition 3 and technique 4.
   https://arxiv.org/abs/2006.09011
   """
   sigma = np.asarray(sigma, np.float64)

@@ -40,8 +40,8 @@ def timestep_pairs(
       known or not of this schedule, or the log-SNR is asked for and the schedule begins
       without noise.
 
-  Reference: Song, Meng, Ermon 2021, appendix D.2; Lu et al. 2022, section 4; Karras et
-  al. 2022, eq. 5. https://arxiv.org/abs/2010.02502 https://arxiv.org/abs/2206.00927
+  Reference: Song, Meng, Ermon 2021, appendix D.2; Lu et al. 2022, section 3.3; Karras
+  et al. 2022, eq. 5. https://arxiv.org/abs/2010.02502 https://arxiv.org/abs/2206.00927
   https://arxiv.org/abs/2206.00364
   """
   if spacing is None:

@@ -7,6 +7,7 @@ import pytest
 
 from experiments import improved_ddpm
 from jgm.cli.config import load_config
+from jgm.noise import cosine_schedule
 
 
 def smoke(**changes):
@@ -52,6 +53,27 @@ def test_the_network_begins_in_the_middle_of_the_two_variances():
   batch = {"x": jnp.zeros((4, 8, 8, 1)), "label": jnp.arange(4)}
   _, metrics = jax.jit(experiment.step)(state, batch, jax.random.key(1))
   assert metrics["variance"] == pytest.approx(0.5)
+
+
+def test_the_first_noise_is_about_a_grey_level_as_the_paper_has_it():
+  """sqrt(beta_0) slightly below the size of a bin, where the decoder takes over."""
+  config = load_config("configs/improved_ddpm.py")
+  spec = improved_ddpm.make(config).data.spec
+  schedule = cosine_schedule(config.num_timesteps, **config.schedules.cosine)
+  size = (spec.high - spec.low) / (spec.levels - 1)
+  assert 0.75 * size < schedule.sigma(0) < size
+
+
+def test_an_offset_reaches_the_schedule():
+  bounds = []
+  for offset in (0.008, 0.07):
+    config = smoke()
+    config.schedules.cosine = {"offset": offset, "normalise": False}
+    experiment = improved_ddpm.make(config)
+    state = jax.jit(lambda key, e=experiment: e.init(key, {}))(jax.random.key(0))
+    batch = {"x": jnp.zeros((4, 8, 8, 1)), "label": jnp.arange(4)}
+    bounds.append(experiment.log_prob.fn(state, batch, jax.random.key(1)))
+  assert not np.allclose(*bounds, rtol=1e-2)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ancestral"])

@@ -1,5 +1,7 @@
 """Schedules, against golden values, closed forms and finite differences."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,9 @@ from jgm import noise
 DISCRETE = {
   "linear": noise.linear_beta_schedule,
   "cosine": noise.cosine_schedule,
+  "cosine from noise": functools.partial(
+    noise.cosine_schedule, offset=0.07, normalise=False
+  ),
   "geometric": noise.geometric_schedule,
 }
 CONTINUOUS = {
@@ -77,6 +82,25 @@ def test_a_program_in_float32_loses_nothing_to_cancellation(name, num_steps):
     np.testing.assert_allclose(function(np.asarray(t)), wanted, rtol=1e-10)
   wanted = np.log(alpha_bar / (1 - alpha_bar))
   np.testing.assert_allclose(jax.jit(schedule.log_snr)(t), wanted, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.008, 0.07, 2.0])
+@pytest.mark.parametrize("num_steps", [20, 1000])
+def test_the_cosine_is_its_formula_at_any_offset(offset, num_steps):
+  f = lambda u: np.cos((u + offset) / (1 + offset) * np.pi / 2) ** 2
+  t = np.arange(num_steps)
+  for normalise, at_zero in ((True, f(0.0)), (False, 1.0)):
+    schedule = noise.cosine_schedule(num_steps, offset=offset, normalise=normalise)
+    # but for the last beta, which is clipped
+    alpha_bar = (f((t + 1) / num_steps) / at_zero)[:-1]
+    np.testing.assert_allclose(schedule.alpha(t[:-1]) ** 2, alpha_bar, rtol=1e-11)
+    last = schedule.alpha(t[-1]) ** 2 / alpha_bar[-1]
+    np.testing.assert_allclose(last, 0.001, rtol=1e-9)
+    if normalise:
+      assert schedule.sigma(0) ** 2 < 2 / num_steps
+    else:
+      angle = (1 / num_steps + offset) / (1 + offset) * np.pi / 2
+      np.testing.assert_allclose(schedule.sigma(0), np.sin(angle), rtol=1e-9)
 
 
 def test_the_continuous_ones_are_their_closed_forms():
@@ -188,6 +212,8 @@ def test_where_sampling_begins():
   ("make", "match"),
   [
     (lambda: noise.cosine_schedule(0), "num_steps >= 1"),
+    (lambda: noise.cosine_schedule(9, offset=-0.1), r"offset must be in \[0, inf\)"),
+    (lambda: noise.cosine_schedule(9, offset=float("nan")), "offset must be in"),
     (lambda: noise.geometric_schedule(0), "num_steps >= 1"),
     (lambda: noise.linear_beta_schedule(10, 0.02, 1e-4), "beta_start"),
     (lambda: noise.schedule_from_betas(np.array([0.1, 1.0])), r"betas must be \[T\]"),
