@@ -15,6 +15,7 @@ def get_config(preset: str = "") -> ConfigDict:
   config = base_config()
   config.loss = "squared_error"  # the name of a function in jgm/losses/regression.py
   config.coupling = "independent"  # of data and noise; a name in COUPLINGS
+  # Of the coupling of that name: epsilon in mean costs between data and noise.
   config.minibatch_ot = {"epsilon": 0.02, "tolerance": 1e-2, "max_iterations": 500}
   config.first_time = 1e-3  # the least t, where samplers and likelihood stop
   config.class_conditional = False

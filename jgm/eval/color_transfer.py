@@ -1,7 +1,6 @@
 """How near a transferred photograph's palette comes to the one it is to have."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ from jgm.core.experiment import Evaluation, Scalar
 from jgm.core.state import Array, TrainState
 from jgm.data.photos import HEIGHT, SPEC, read_photos
 from jgm.eval.palettes import palette_plot
-from jgm.eval.pictures import trajectory_strip
+from jgm.eval.pictures import Picture, trajectory_strip
 
 # (state, row, x [N, 3], y [M, 3]) -> both in the other's palette, the marginal error
 Transfer = Callable[[TrainState, int, Array, Array], tuple[Array, Array, Array]]
@@ -23,14 +22,7 @@ NUM_COLOURS = 3000  # of a palette, drawn
 SHRINK = 2  # of the photographs, side by side
 
 
-class Way(NamedTuple):
-  """From one photograph to the palette of the other."""
-
-  source: str
-  target: str
-
-
-WAYS = (Way(*SPEC.class_names), Way(*SPEC.class_names[::-1]))
+TEMPLE_AND_FLOWER = SPEC.class_names
 
 
 def make_transfer_evaluation(
@@ -108,38 +100,40 @@ def distances(
     return LEVELS * float(measure(x, y, same_directions)) ** 0.5
 
   real, found = columns["photograph"], {}
-  for index, way in enumerate(WAYS):
-    target = real[1 - index][other]
+  for index, name in enumerate(TEMPLE_AND_FLOWER):
+    other_name = TEMPLE_AND_FLOWER[1 - index]
+    target, again = real[1 - index][other], real[1 - index][one]
     values = {
-      name: distance(each[index][one], target) for name, each in columns.items()
+      column: distance(each[index][one], target) for column, each in columns.items()
     }
-    floor = distance(real[1 - index][one], target)
-    *before, _ = [f"{name}: {value:.3g}" for name, value in values.items()][1:]
-    note = f"sliced Wasserstein distance in levels of 255, {len(one):,} pixels; "
-    found[f"{way.source}_to_{way.target}_palette"] = Scalar(
-      list(values.values())[-1],
-      floor,
-      values["photograph"],
-      "lower",
-      note + "; ".join(before) + f"; here {list(values)[-1]}",
+    before, *others, last = values.items()
+    note = "; ".join(
+      [
+        f"sliced Wasserstein distance in levels of {LEVELS}, {len(one):,} pixels",
+        *(f"{column}: {value:.3g}" for column, value in others),
+        f"here {last[0]}; ceiling: as it was",
+      ]
     )
+    floor = distance(again, target)
+    scalar = Scalar(last[1], floor, before[1], "lower", note)
+    found[f"{name}_to_{other_name}_palette"] = scalar
   return found
 
 
-def pictures(columns: dict[str, np.ndarray], chosen: np.ndarray) -> dict:
+def pictures(columns: dict[str, np.ndarray], chosen: np.ndarray) -> dict[str, Picture]:
   """The photographs side by side, and the palettes of the first and last columns."""
   frames = np.stack(list(columns.values()))
   frames = rearrange(frames, "k p (h w) c -> k p h w c", h=HEIGHT)
-  sheet = trajectory_strip(
-    frames[:, :, ::SHRINK, ::SHRINK], captions=list(columns), low=0.0, high=1.0
-  )
-  palettes = {}
-  for index, way in enumerate(WAYS):
-    palettes[way.source] = columns["photograph"][index][chosen]
-  for index, way in enumerate(WAYS):
-    palettes[f"{way.source}, as the {way.target}"] = list(columns.values())[-1][index][
-      chosen
-    ]
+  frames = frames[:, :, ::SHRINK, ::SHRINK]
+  sheet = trajectory_strip(frames, captions=list(columns), low=0.0, high=1.0)
+  before, *_, after = columns.values()
+  one, other = TEMPLE_AND_FLOWER
+  palettes = {
+    one: before[0][chosen],
+    f"{other}, as the {one}": after[1][chosen],
+    other: before[1][chosen],
+    f"{one}, as the {other}": after[0][chosen],
+  }
   return {
     "each photograph in the other's colours": sheet,
     "palettes": palette_plot(palettes),

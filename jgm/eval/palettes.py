@@ -36,7 +36,8 @@ def palette_plot(palettes: Mapping[str, ArrayLike]) -> NDArray[np.uint8]:
   figure = new_figure(width * len(drawn), width * np.divide(*(high - low)[::-1]) + 0.4)
   for index, (name, each) in enumerate(drawn.items(), 1):
     axes = figure.add_subplot(1, len(drawn), index)
-    axes.scatter(*(each @ plane).T, s=7, c=np.clip(each, 0, 1), linewidths=0)
+    x, y = (each @ plane).T
+    axes.scatter(x, y, s=7, c=np.clip(each, 0, 1), linewidths=0)
     style(axes, PRINT)
     axes.set_facecolor(PAPER)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])

@@ -106,7 +106,7 @@ def test_its_log_prob_is_the_gaussians(exact):
 def test_a_new_coupling_is_one_entry(monkeypatch):
   """Data coupled with themselves do not move, which an untrained network knows."""
   monkeypatch.setitem(
-    flow_matching.COUPLINGS, "still", lambda key, x_0, eps: (x_0, x_0)
+    flow_matching.COUPLINGS, "still", lambda key, x_0, eps, label, **_: (x_0, x_0)
   )
   losses = {}
   for coupling in ("independent", "still"):
@@ -118,10 +118,47 @@ def test_a_new_coupling_is_one_entry(monkeypatch):
   assert losses["still"] == 0.0 and losses["independent"] > 1.0
 
 
+def losses_by_coupling(**changes):
+  """Of an untrained network, whose velocity is 0: E |x_0 - eps|^2 / 2 of the pairs."""
+  losses = {}
+  for coupling in ("independent", "minibatch_ot"):
+    experiment = flow_matching.make(points_config(coupling=coupling, **changes))
+    state = experiment.init(base_key(0), {})
+    batch = experiment.data.batch({}, 0)
+    metrics = jax.jit(experiment.step)(state, batch, base_key(1))[1]
+    losses[coupling] = float(metrics["loss"])
+  return losses
+
+
+def test_transport_makes_the_paths_of_a_minibatch_short():
+  """Moons are near the normal distribution: most of the length is chance's."""
+  losses = losses_by_coupling(**{"mlp.features": 8, "mlp.num_layers": 1})
+  assert losses["minibatch_ot"] < 0.4 * losses["independent"]
+
+
+def test_with_classes_pairs_are_made_within_each_and_keep_their_labels():
+  """So that noise stays N(0, I) given the class; across them each gets its own side."""
+  key_x, key_eps, key_draw = jax.random.split(base_key(4), 3)
+  label = jnp.arange(400) % 2
+  x_0 = jax.random.normal(key_x, (400, 2)) + 8.0 * label[:, None]
+  eps = jax.random.normal(key_eps, (400, 2))
+  couple = flow_matching.COUPLINGS["minibatch_ot"]
+  options = points_config().minibatch_ot
+  means = {}
+  for name, known in {"within": label, "across": None}.items():
+    key = jax.random.clone(key_draw)
+    same_x_0, partner = couple(key, x_0, eps, known, **options)
+    np.testing.assert_array_equal(same_x_0, x_0)
+    means[name] = np.abs(np.mean(partner[label == 1]))
+  # 400 numbers of variance 1, drawn again with repetitions: about twice the variance.
+  assert means["within"] < 4 * math.sqrt(2 / 400) < 0.4 < means["across"]
+
+
 @pytest.mark.parametrize(
   ("change", "message"),
   [
     ({"coupling": "indpendent"}, "Did you mean 'independent'"),
+    ({"minibatch_ot.epsilon": 0.0}, "minibatch_ot"),
     ({"first_time": 0.0}, "sigma = 0"),
     ({"teacher.num_steps": 0}, "at least 1 step"),
     ({"eval.euler_steps": (4, 1)}, "euler_steps"),

@@ -23,7 +23,7 @@ def drawn(key, result, num=NUM):
   """The share of each j among the partners of each i, [n, m]."""
   draw = jax.jit(jax.vmap(lambda key: sample_coupling(key, result)))
   partner = np.asarray(draw(jax.random.split(key, num)))
-  n, m = result.problem.shape
+  m = result.problem.shape[1]
   return np.stack([np.bincount(rows, minlength=m) for rows in partner.T]) / num
 
 
