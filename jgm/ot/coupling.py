@@ -5,11 +5,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jgm.ot.costs import cost_matrix, squared_euclidean
-from jgm.ot.kernel import Potentials
+from jgm.ot.plan import row_logits
 from jgm.ot.points import check_clouds
 from jgm.ot.problem import scan_rows
 from jgm.ot.sinkhorn import SinkhornResult, sinkhorn_on_matrix
-from jgm.ot.values import plan_ratios
 
 Array = jax.Array
 
@@ -30,19 +29,16 @@ def sample_coupling(key: Array, result: SinkhornResult) -> Array:
 
   Reference: Tong et al. 2023. https://arxiv.org/abs/2302.00482
   """
-  problem = result.problem
-  ratios_of = plan_ratios(Potentials(result.f, result.g), problem)
+  logits_of = row_logits(result)
 
-  def block(_: tuple, costs: Array, f: Array, u: Array):
-    # The inverse of each row's distribution function, at one uniform number.
-    sums = jnp.cumsum(ratios_of(costs, f) * problem.b[None, :], axis=1)
-    return (), jnp.sum(sums <= u[:, None] * sums[:, -1:], axis=1, dtype=jnp.int32)
+  def draw(row: Array, logits: Array) -> Array:
+    return jax.random.categorical(jax.random.fold_in(key, row), logits)
 
-  u = jax.random.uniform(key, result.f.shape, result.f.dtype)
-  _, partner = scan_rows(problem, block, (), result.f, u)
-  # u below 1 may round its product up to the whole sum.
-  last = jnp.max(jnp.where(problem.b > 0, jnp.arange(len(problem.b)), 0))
-  return jnp.minimum(partner, last)
+  def block(_: tuple, costs: Array, row: Array):
+    return (), jax.vmap(draw)(row, logits_of(costs))
+
+  rows = jnp.arange(len(result.f))
+  return scan_rows(result.problem, block, (), rows)[1].astype(jnp.int32)
 
 
 def minibatch_coupling(

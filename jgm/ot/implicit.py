@@ -120,7 +120,12 @@ def _solve_linearised(
     system, without_constant(right), _conjugate_gradients, symmetric=True
   )
   x = d_f - shorten_a * there(y)
-  return Potentials(x, d_g - shorten_b * back(x) / columns)
+  found = Potentials(x, d_g - shorten_b * back(x) / columns)
+  if not problem.symmetric:
+    return found
+  # They are one: what the system hardly determines, their difference, cancels.
+  mean = (found.f + found.g) / 2
+  return Potentials(mean, mean)
 
 
 def _conjugate_gradients(system, right: Array) -> Array:

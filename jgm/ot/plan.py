@@ -1,10 +1,12 @@
 """The transport plan of a solution, and what is made of it without writing it out."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jgm.ot.kernel import HIGHEST, Potentials
+from jgm.ot.kernel import HIGHEST, Potentials, log_weights
 from jgm.ot.problem import scan_rows
 from jgm.ot.sinkhorn import SinkhornResult
 from jgm.ot.values import plan_ratios
@@ -19,7 +21,8 @@ def plan(result: SinkhornResult) -> Array:
     result: of `sinkhorn`.
 
   Returns:
-    [n, m] float, of which the rows sum to a and the columns to b, to `result.error`.
+    [n, m] float, of which the rows sum to a and the columns to b, to `result.error`,
+    unless they are relaxed.
   """
   problem = result.problem
   ratios_of = plan_ratios(Potentials(result.f, result.g), problem)
@@ -69,7 +72,6 @@ def apply_plan(result: SinkhornResult, values: ArrayLike, *, axis: int = 1) -> A
       return sums + jnp.matmul(ratios_of(costs, f).T, weighted, precision=HIGHEST), ()
 
     start = jnp.zeros((len(problem.b), columns.shape[1]), columns.dtype)
-    start = start
     weighted = problem.a[:, None] * columns
     sums, _ = scan_rows(problem, column_block, start, result.f, weighted)
     out = problem.b[:, None] * sums
@@ -96,11 +98,24 @@ def barycentric_map(result: SinkhornResult, y: ArrayLike | None = None) -> Array
   y = jnp.asarray(problem.y if y is None else y, problem.b.dtype)
   if y.ndim != 2 or len(y) != len(problem.b):
     raise ValueError(f"y must have shape ({len(problem.b)}, k): {y.shape}")
-  ratios_of = plan_ratios(Potentials(result.f, result.g), problem)
+  logits_of = row_logits(result)
 
-  def block(_: tuple, costs: Array, f: Array):
-    shares = ratios_of(costs, f) * problem.b[None, :]
-    sums = jnp.sum(shares, axis=1, keepdims=True)
-    return (), jnp.matmul(shares / sums, y, precision=HIGHEST)
+  def block(_: tuple, costs: Array):
+    return (), jnp.matmul(jax.nn.softmax(logits_of(costs)), y, precision=HIGHEST)
 
-  return scan_rows(problem, block, (), result.f)[1]
+  return scan_rows(problem, block, ())[1]
+
+
+def row_logits(result: SinkhornResult) -> Callable[[Array], Array]:
+  """The logarithms of a row's shares P_ij / sum_k P_ik, but for a constant of the row.
+
+  Args:
+    result: of `sinkhorn`.
+
+  Returns:
+    costs [R, m] -> [R, m]. Without f, which is the same for all of a row: a row may
+    have next to no mass, where marginals are relaxed, and still has its shares.
+  """
+  log_b = log_weights(result.problem.b)
+  epsilon = result.problem.epsilon
+  return lambda costs: log_b[None, :] + (result.g[None, :] - costs) / epsilon

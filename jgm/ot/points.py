@@ -36,7 +36,9 @@ def check_points(x: ArrayLike, name: str, *, ndim: int = 2) -> Array:
   if is_known(x) and not np.all(np.isfinite(np.asarray(x, np.float64))):
     raise ValueError(f"{name} must be finite: a coordinate is NaN or infinite")
   x = jnp.asarray(x)
-  return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+  if not jnp.issubdtype(x.dtype, jnp.floating):
+    return x.astype(float)
+  return x.astype(jnp.promote_types(x.dtype, jnp.float32))  # halves are too coarse
 
 
 def check_clouds(x: ArrayLike, y: ArrayLike, *, ndim: int = 2) -> tuple[Array, Array]:

@@ -32,12 +32,16 @@ class SinkhornResult(NamedTuple):
   `plan`, `apply_plan` and `barycentric_map` make of it what is asked.
   """
 
-  f: Array  # [n], in the unit of the cost; <a, f> = <b, g>
+  f: Array  # [n], in the unit of the cost; <a, f> = <b, g> if no marginal is relaxed
   g: Array  # [m]
-  dual_cost: Array  # [] <P, C> + epsilon KL(P | a b^T), from below
+  dual_cost: Array  # [] what is minimised, from below
   transport_cost: Array  # [] <P, C>
-  error: Array  # [] sum_i |(P 1 - a)_i| + sum_j |(P^T 1 - b)_j|
-  errors: Array  # [checks] the same after each 10 iterations; -1 where not reached
+  # [] sum_i |(P 1 - a)_i| + sum_j |(P^T 1 - b)_j|; of a relaxed marginal, whose sums
+  # are to be a exp(-f / rho), from those; over the mean of both masses
+  error: Array
+  # [checks] that after each 10 iterations, at the epsilon that they had come to; -1
+  # where they did not come
+  errors: Array
   iterations: Array  # [] int32
   converged: Array  # [] bool: the error is at most the tolerance
   problem: Problem  # what was solved
@@ -114,7 +118,8 @@ def _check_positive(value: ArrayLike, name: str) -> None:
 def _solved(given: Given, choices: Choices, options: Options) -> SinkhornResult:
   problem, valid = _problem(given, choices)
   constant = jax.lax.stop_gradient(problem)
-  solution = solve(constant, options, jax.lax.stop_gradient(given.initial))
+  initial = jax.tree.map(_finite, jax.lax.stop_gradient(given.initial))
+  solution = solve(constant, options, initial)
   potentials = _centred(followed(solution.potentials, problem), problem)
   values = values_of(potentials, problem)
   return SinkhornResult(
@@ -125,6 +130,11 @@ def _solved(given: Given, choices: Choices, options: Options) -> SinkhornResult:
     converged=valid & (values.error <= options.tolerance),
     problem=problem,
   )
+
+
+def _finite(potential: Array) -> Array:
+  """Where to begin is no part of the problem: where it is not finite, at 0."""
+  return jnp.where(jnp.isfinite(potential), potential, 0.0)
 
 
 def _problem(given: Given, choices: Choices) -> tuple[Problem, Array]:
@@ -141,7 +151,9 @@ def _problem(given: Given, choices: Choices) -> tuple[Problem, Array]:
 
   positive = lambda value: (value > 0) & (value < jnp.inf)
   weight = lambda value: (value >= 0) & (value < jnp.inf)
-  x, y, matrix = (sane(value, jnp.isfinite, 0.0) for value in given[:3])
+  # Of larger numbers, the squares overflow.
+  small = lambda value: jnp.abs(value) < jnp.finfo(value.dtype).max ** 0.5 / 1e3
+  x, y, matrix = (sane(value, small, 0.0) for value in given[:3])
   a, b = (sane(value, weight, 0.0) for value in (given.a, given.b))
   epsilon, rho_a, rho_b = (sane(value, positive, 1.0) for value in given[5:8])
   n, m, _ = _size(given)
@@ -159,9 +171,13 @@ def _problem(given: Given, choices: Choices) -> tuple[Problem, Array]:
   sum_a, sum_b = jnp.sum(a), jnp.sum(b)
   if rho_a is None and rho_b is None:
     valid &= (jnp.abs(sum_a - 1) < SUM_TOLERANCE) & (jnp.abs(sum_b - 1) < SUM_TOLERANCE)
+    # What is left of the difference could never be transported.
+    whole = lambda weights, total: weights / jnp.where(total > 0, total, 1.0)
+    problem = dataclasses.replace(problem, a=whole(a, sum_a), b=whole(b, sum_b))
   valid &= (sum_a > 0) & (sum_b > 0)
   if choices.relative:
     scale = jax.lax.stop_gradient(problem.mean_cost())
+    valid &= scale >= 0
     # If all points are the same, any epsilon gives the same plan.
     scale = jnp.where(scale > 0, scale, 1.0)
     problem = dataclasses.replace(problem, epsilon=epsilon * scale)

@@ -31,9 +31,7 @@ class Problem:
   gradients) is computed like the solution.
   """
 
-  x: (
-    Array | None
-  )  # [n, d] the points of the first cloud, or of this device's part of it
+  x: Array | None  # [n, d] the points of the first cloud
   y: Array | None  # [m, d]
   matrix: Array | None  # [n, m] the costs, where they are given instead of points
   a: Array  # [n] weights
@@ -50,6 +48,10 @@ class Problem:
   def shape(self) -> tuple[int, int]:
     """(n, m)."""
     return self.a.shape[0], self.b.shape[0]
+
+  def mean_mass(self) -> Array:
+    """The mean of both sums of weights, which is 1 where both marginals are exact."""
+    return (jnp.sum(self.a) + jnp.sum(self.b)) / 2
 
   def clouds(self) -> tuple[Array, Array]:
     """The points; for distances around the origin, where fewer digits are lost."""

@@ -71,6 +71,7 @@ class _Stage(NamedTuple):
   errors: Array
   iterations: Array
   finished: Array  # [] bool
+  reached: Array  # [] bool: this was the problem's own epsilon
 
 
 def solve(problem: Problem, options: Options, initial: Potentials | None) -> Solution:
@@ -102,13 +103,21 @@ def solve(problem: Problem, options: Options, initial: Potentials | None) -> Sol
     jnp.full((checks,), NOT_REACHED, dtype),
     jnp.zeros((), jnp.int32),
     jnp.asarray(False),
+    jnp.asarray(False),
   )
 
   def go_on(stage: _Stage) -> Array:
     return ~stage.finished & (stage.iterations < options.max_iterations)
 
   stage = jax.lax.while_loop(go_on, lambda s: _stage(problem, options, s), stage)
-  return Solution(stage.potentials, stage.errors, stage.iterations)
+  # Potentials of a larger epsilon, out of iterations, are first made safe for this one.
+  potentials = jax.lax.cond(
+    stage.reached,
+    lambda potentials: potentials,
+    lambda potentials: _absorbed(problem, potentials, target),
+    stage.potentials,
+  )
+  return Solution(potentials, stage.errors, stage.iterations)
 
 
 def _stage(problem: Problem, options: Options, stage: _Stage) -> _Stage:
@@ -140,11 +149,15 @@ def _stage(problem: Problem, options: Options, stage: _Stage) -> _Stage:
 
   # Rows are right, and columns off by a step; where f = g both, by twice the half step.
   sides = 2 if problem.symmetric else 1
+  shorten = damping(problem.rho_b, epsilon)
 
   def step(loop: _Loop) -> _Loop:
     phi, plain = _plain_step(problem, sweep, reference, epsilon, loop.psi)
-    change = jnp.exp(sides * (loop.psi - plain)) - 1
-    error = sides * (problem.b @ jnp.abs(change))
+    change = jnp.expm1(sides * (loop.psi - plain) / shorten)
+    if problem.rho_b is not None:  # the columns' sums are to be b exp(-g / rho_b)
+      g = reference.g + epsilon * loop.psi
+      change = change * jnp.exp(-g / problem.rho_b)
+    error = sides * (problem.b @ jnp.abs(change)) / problem.mean_mass()
     return _accelerated(problem, loop, phi, plain, error)
 
   loop = jax.lax.while_loop(go_on, step, loop)
@@ -162,6 +175,7 @@ def _stage(problem: Problem, options: Options, stage: _Stage) -> _Stage:
     loop.errors,
     loop.iterations,
     is_last & (loop.error <= goal),
+    is_last,
   )
 
 

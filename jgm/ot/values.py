@@ -37,21 +37,22 @@ def values_of(potentials: Potentials, problem: Problem) -> Values:
     problem alone, as is right at the optimum, and without solving anything.
   """
   a, b = problem.a, problem.b
+  times_b = lambda values: jnp.matmul(values, b, precision=HIGHEST)
 
-  def block(carry: tuple[Array, Array], costs: Array, f: Array, a: Array):
-    sums, cost = carry
-    ratios = ratios_of(costs, f)
-    row = jnp.matmul(ratios, b, precision=HIGHEST)
-    sums = sums + jnp.matmul(a, ratios, precision=HIGHEST)
-    return (sums, cost + a @ jnp.matmul(ratios * costs, b, precision=HIGHEST)), row
+  def block(sums: Array, costs: Array, f: Array, a: Array):
+    exponents = exponents_of(costs, f)
+    ratios = jnp.exp(exponents)
+    rows = times_b(ratios), times_b(jnp.expm1(exponents)), times_b(ratios * costs)
+    return sums + jnp.matmul(a, ratios, precision=HIGHEST), rows
 
-  ratios_of = plan_ratios(potentials, problem)
-  start = jnp.zeros_like(b), jnp.zeros_like(problem.epsilon)
-  (columns, cost), rows = scan_rows(problem, block, start, potentials.f, a)
+  exponents_of = plan_exponents(potentials, problem)
+  columns, found = scan_rows(problem, block, jnp.zeros_like(b), potentials.f, a)
+  rows, excess, cost = found
   wanted_rows, wanted_columns = _wanted(potentials, problem)
   off_rows, off_columns = rows - wanted_rows, columns - wanted_columns
   error = a @ jnp.abs(off_rows) + b @ jnp.abs(off_columns)
-  return Values(_dual_cost(potentials, problem, a @ rows), cost, error)
+  dual_cost = _dual_cost(potentials, problem, a @ excess)
+  return Values(dual_cost, a @ cost, error / problem.mean_mass())
 
 
 @values_of.defjvp
@@ -59,49 +60,64 @@ def _(primals, tangents):
   (potentials, problem), (_, d_problem) = primals, tangents
 
   def dual_cost(problem: Problem) -> Array:
-    return _dual_cost(potentials, problem, _mass(potentials, problem))
+    excess = _sum(potentials, problem, lambda exponents, _: jnp.expm1(exponents))
+    return _dual_cost(potentials, problem, excess)
 
   _, d_dual = jax.jvp(dual_cost, (problem,), (d_problem,))
-  transport_cost = lambda solved, problem: _mass(solved, problem, lambda costs: costs)
+
+  def transport_cost(potentials: Potentials, problem: Problem) -> Array:
+    return _sum(
+      potentials, problem, lambda exponents, costs: jnp.exp(exponents) * costs
+    )
+
   _, d_cost = jax.jvp(transport_cost, primals, tangents)
   values = values_of(potentials, problem)
   return values, Values(d_dual, d_cost, jnp.zeros_like(values.error))
 
 
+def plan_exponents(
+  potentials: Potentials, problem: Problem
+) -> Callable[[Array, Array], Array]:
+  """(costs [R, m], f [R]) -> log(P_ij / (a_i b_j)), a block of rows at a time."""
+  g, epsilon = potentials.g, problem.epsilon
+
+  def exponents(costs: Array, f: Array) -> Array:
+    return jnp.minimum((f[:, None] + g[None, :] - costs) / epsilon, MAX_EXPONENT)
+
+  return exponents
+
+
 def plan_ratios(
   potentials: Potentials, problem: Problem
 ) -> Callable[[Array, Array], Array]:
-  """The plan, a block of rows at a time: (costs [R, m], f [R]) -> P_ij / (a_i b_j)."""
-  g, epsilon = potentials.g, problem.epsilon
-
-  def ratios(costs: Array, f: Array) -> Array:
-    exponent = (f[:, None] + g[None, :] - costs) / epsilon
-    return jnp.exp(jnp.minimum(exponent, MAX_EXPONENT))
-
-  return ratios
+  """(costs [R, m], f [R]) -> P_ij / (a_i b_j), a block of rows at a time."""
+  exponents_of = plan_exponents(potentials, problem)
+  return lambda costs, f: jnp.exp(exponents_of(costs, f))
 
 
-def _mass(
-  potentials: Potentials, problem: Problem, per_unit: Callable = jnp.ones_like
+def _sum(
+  potentials: Potentials, problem: Problem, term: Callable[[Array, Array], Array]
 ) -> Array:
-  """The total of the plan times a function of the costs, by default its mass."""
-  ratios_of = plan_ratios(potentials, problem)
+  """sum_ij a_i b_j term(exponent_ij, C_ij)."""
+  exponents_of = plan_exponents(potentials, problem)
 
   def block(_: tuple, costs: Array, f: Array):
-    weighted = ratios_of(costs, f) * per_unit(costs)
-    return (), jnp.matmul(weighted, problem.b, precision=HIGHEST)
+    terms = term(exponents_of(costs, f), costs)
+    return (), jnp.matmul(terms, problem.b, precision=HIGHEST)
 
   _, rows = scan_rows(problem, block, (), potentials.f)
   return problem.a @ rows
 
 
-def _dual_cost(potentials: Potentials, problem: Problem, mass: Array) -> Array:
-  """The dual objective, which no potentials bring above the optimum."""
-  f, g = potentials
-  a, b, epsilon = problem.a, problem.b, problem.epsilon
-  of_a = a @ _conjugate(f, problem.rho_a)
-  product = jnp.sum(a) * jnp.sum(b)
-  return of_a + b @ _conjugate(g, problem.rho_b) - epsilon * (mass - product)
+def _dual_cost(potentials: Potentials, problem: Problem, excess: Array) -> Array:
+  """The dual objective, which no potentials bring above the optimum.
+
+  `excess` is the plan's mass less that of a b^T, summed up as such: at large epsilon
+  the difference of two sums would have no digits left.
+  """
+  of_a = problem.a @ _conjugate(potentials.f, problem.rho_a)
+  of_b = problem.b @ _conjugate(potentials.g, problem.rho_b)
+  return of_a + of_b - problem.epsilon * excess
 
 
 def _conjugate(f: Array, rho: Array | None) -> Array:

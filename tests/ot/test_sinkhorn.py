@@ -48,6 +48,24 @@ def test_relaxed_marginals_are_optimal(problems, rho_a, rho_b):
       np.testing.assert_allclose(P.sum(axis=1), a, atol=1e-9)
 
 
+@pytest.mark.parametrize("masses", [(100.0, 0.01), (1e-6, 1e-6)])
+def test_relaxed_marginals_of_any_mass_and_outliers(problems, masses):
+  """Converged is what it says, at any mass; and an outlier still has its shares."""
+  with jax.enable_x64(True):
+    x, y, a, b = problems.clouds(12, 10, 2)
+    x[0] = 30.0  # of which next to nothing is moved
+    a, b = masses[0] * a, masses[1] * b
+    solved = ot.sinkhorn(x, y, a, b, epsilon=0.1, rho_a=0.5, rho_b=0.5, tolerance=1e-6)
+    P = problems.plan_of(solved, problems.squared_costs(x, y), a, b)
+    wanted = a * np.exp(-solved.f / 0.5), b * np.exp(-solved.g / 0.5)
+    off = np.abs(P.sum(axis=1) - wanted[0]).sum() + np.abs(P.sum(0) - wanted[1]).sum()
+    assert solved.converged
+    np.testing.assert_allclose(solved.error, off / np.mean(masses), rtol=1e-3)
+    assert off <= 1e-6 * np.mean(masses)
+    assert P[0].sum() < 1e-100
+    assert np.isfinite(ot.barycentric_map(solved)).all()
+
+
 def test_it_goes_to_the_linear_programme(problems):
   """<P, C> lies between its optimum and that plus epsilon log n."""
   with jax.enable_x64(True):
@@ -316,3 +334,41 @@ def test_rows_split_over_devices(problems, mode):
   widest = {"kernel": n // 8, "online": 16 // 8}[mode]
   shapes = set(re.findall(r"f32\[(\d+),48\]", compiled.as_text()))
   assert max(map(int, shapes)) == max(widest, 5)  # 5: the acceleration's memory
+
+
+def test_errors_are_those_of_the_iterations(problems):
+  x, y, a, b = problems.clouds(30, 30, 2, dtype=np.float32)
+  plain = {"scaling": False, "accelerate": False, "tolerance": 0.0}
+  solve = lambda n: ot.sinkhorn(x, y, a, b, epsilon=0.1, max_iterations=n, **plain)
+  long = solve(25)
+  assert long.errors.shape == (3,)
+  for i in (1, 2):
+    # of the columns before the step, which then makes it smaller
+    assert solve(10 * i).error <= long.errors[i - 1] <= solve(10 * i - 1).error * 1.001
+  assert solve(9).errors[0] > 0
+
+
+def test_out_of_iterations_on_the_way_to_a_small_epsilon(problems):
+  x, y, a, b = problems.clouds(30, 30, 2, dtype=np.float32)
+  found = ot.sinkhorn(x, y, a, b, epsilon=1e-3, relative=True, max_iterations=4)
+  assert not found.converged
+  assert found.error < 2.0  # not by the potentials of a larger epsilon: 1e20
+
+
+def test_large_epsilon_keeps_its_digits(problems):
+  x, y, a, b = problems.clouds(30, 40, 2)
+  solve = lambda dtype: (
+    ot.sinkhorn(
+      *(v.astype(dtype) for v in (x, y, a, b)), epsilon=1e6, tolerance=1e-6
+    ).dual_cost
+  )
+  with jax.enable_x64(True):
+    wanted = solve(np.float64)
+  np.testing.assert_allclose(solve(np.float32), wanted, rtol=1e-5)
+
+
+def test_half_precision_is_solved_in_single(problems):
+  x, y, _, _ = problems.clouds(8, 9, 2, dtype=np.float32)
+  halves = jnp.asarray(x, jnp.bfloat16), jnp.asarray(y, jnp.bfloat16)
+  found = ot.sinkhorn(*halves, epsilon=0.1, relative=True)
+  assert found.converged and found.f.dtype == jnp.float32
