@@ -9,10 +9,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jgm.ot.points import distances, squared_distances
+from jgm.ot.points import distances, safe_sqrt, squared_distances
 
 Array = jax.Array
 Cost = Callable[[Array, Array], Array]
+
+# Entries of the costs in memory at a time: about what a processor's cache holds.
+BLOCK_ENTRIES = 2**20
 
 
 def squared_euclidean(x: Array, y: Array) -> Array:
@@ -38,7 +41,7 @@ def euclidean(x: Array, y: Array) -> Array:
   Returns:
     [] float. Property: its gradient is 0, not NaN, where the points are the same.
   """
-  return _safe_sqrt(squared_euclidean(x, y))
+  return safe_sqrt(squared_euclidean(x, y))
 
 
 def cosine(x: Array, y: Array) -> Array:
@@ -89,7 +92,12 @@ def mean_cost(cost: Cost, x: Array, y: Array, a: Array, b: Array) -> Array:
     spread_y = b @ jnp.sum((y - mean_y[None, :]) ** 2, axis=1)
     return spread_x + spread_y + squared_euclidean(mean_x, mean_y)
   row = lambda x_i: cost_matrix(cost, x_i[None], y)[0] @ b
-  return a @ jax.lax.map(row, x, batch_size=max(1, 2**20 // len(y)))
+  return a @ jax.lax.map(row, x, batch_size=rows_at_a_time(len(y)))
+
+
+def rows_at_a_time(m: int) -> int:
+  """So many rows of m costs that they are about `BLOCK_ENTRIES`."""
+  return max(1, BLOCK_ENTRIES // m)
 
 
 def _cosine_of_clouds(x: Array, y: Array) -> Array:
@@ -105,13 +113,7 @@ _OF_CLOUDS = {
 DISTANCES = (squared_euclidean, euclidean)  # these do not change if both clouds move
 
 
-def _safe_sqrt(squared: Array) -> Array:
-  """The square root, whose derivative at 0 is 0."""
-  positive = squared > 0
-  return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
-
-
 def _direction(x: Array) -> Array:
   """x / |x|, and 0 at the origin."""
-  norm = _safe_sqrt(jnp.sum(x**2, axis=-1, keepdims=True))
+  norm = safe_sqrt(jnp.sum(x**2, axis=-1, keepdims=True))
   return x / jnp.where(norm > 0, norm, 1.0)

@@ -6,7 +6,7 @@ from jax.typing import ArrayLike
 
 from jgm.ot.costs import cost_matrix, squared_euclidean
 from jgm.ot.plan import row_logits
-from jgm.ot.points import check_clouds
+from jgm.ot.points import centred, check_clouds
 from jgm.ot.problem import scan_rows
 from jgm.ot.sinkhorn import SinkhornResult, sinkhorn_on_matrix
 
@@ -81,8 +81,7 @@ def minibatch_coupling(
   x, y = check_clouds(x, y)
   if len(x) != len(y):
     raise ValueError(f"a minibatch has as many x as y: {len(x)} and {len(y)}")
-  centre = jnp.mean(y, axis=0, keepdims=True)
-  costs = cost_matrix(squared_euclidean, x - centre, y - centre)
+  costs = cost_matrix(squared_euclidean, *centred(x, y))
   mean = jnp.mean(costs)
   # Where all points are one, any epsilon will do.
   mean = jnp.where(mean > 0, mean, 1.0)

@@ -4,14 +4,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jgm.ot.costs import DISTANCES, cost_matrix
+from jgm.ot.costs import DISTANCES, cost_matrix, rows_at_a_time
 from jgm.ot.kernel import HIGHEST, log_weights
-from jgm.ot.points import check_points
+from jgm.ot.points import centred, check_points
 from jgm.ot.sinkhorn import SinkhornResult
 
 Array = jax.Array
-
-ENTRIES = 2**20  # of the costs in memory at a time
 
 
 def entropic_map(
@@ -54,16 +52,17 @@ def entropic_map(
   points = check_points(points, "points")
   if points.shape[1] != target.shape[1]:
     raise ValueError(f"points must have shape (k, {target.shape[1]}): {points.shape}")
-  centre = jnp.mean(target, axis=0, keepdims=True) if cost in DISTANCES else 0.0
-  log_b, around = log_weights(weights), target - centre
+  log_b, around = log_weights(weights), target
+  if cost in DISTANCES:
+    points, around = centred(points, target)
 
   def block(x: Array) -> Array:
-    exponent = (potential[None, :] - cost_matrix(cost, x - centre, around)) / epsilon
+    exponent = (potential[None, :] - cost_matrix(cost, x, around)) / epsilon
     shares = jax.nn.softmax(log_b[None, :] + exponent, axis=1)
     return jnp.matmul(shares, target, precision=HIGHEST)
 
   epsilon = problem.epsilon
-  size = min(len(points), block_size or max(1, ENTRIES // len(target)))
+  size = min(len(points), block_size or rows_at_a_time(len(target)))
   padded = jnp.pad(points, [(0, -len(points) % size), (0, 0)])
   blocks = jax.lax.map(block, padded.reshape(-1, size, points.shape[1]))
   return blocks.reshape(-1, target.shape[1])[: len(points)]

@@ -33,14 +33,19 @@ def followed(potentials: Potentials, problem: Problem) -> Potentials:
 @followed.defjvp
 def _(primals, tangents):
   (potentials, problem), (_, d_problem) = primals, tangents
-  _, (d_f, d_g) = jax.jvp(
-    lambda problem: soft_transforms(potentials, problem), (problem,), (d_problem,)
-  )
   solved = followed(potentials, problem)
-  return solved, _solve_linearised(solved, problem, d_f, d_g)
+  _, (d_f, d_g), ratios = jax.jvp(
+    lambda problem: soft_transforms(solved, problem),
+    (problem,),
+    (d_problem,),
+    has_aux=True,
+  )
+  return solved, _solve_linearised(solved, problem, ratios, d_f, d_g)
 
 
-def soft_transforms(potentials: Potentials, problem: Problem) -> Potentials:
+def soft_transforms(
+  potentials: Potentials, problem: Problem
+) -> tuple[Potentials, tuple[Array, Array]]:
   """What a step of f with g held, and one of g with f held, would make of them.
 
   Args:
@@ -48,16 +53,17 @@ def soft_transforms(potentials: Potentials, problem: Problem) -> Potentials:
     problem: theirs.
 
   Returns:
-    Potentials, equal to the given ones at the optimum.
+    Potentials, equal to the given ones at the optimum; and (P 1) / a and (P^T 1) / b.
   """
   f, g = potentials
   rows, columns = _marginal_ratios(potentials, problem)
   new_f = f - problem.epsilon * log(rows)
   new_g = g - problem.epsilon * log(columns)
-  return Potentials(
+  new = Potentials(
     damping(problem.rho_a, problem.epsilon) * new_f,
     damping(problem.rho_b, problem.epsilon) * new_g,
   )
+  return new, (rows, columns)
 
 
 def _marginal_ratios(potentials: Potentials, problem: Problem) -> tuple[Array, Array]:
@@ -75,7 +81,11 @@ def _marginal_ratios(potentials: Potentials, problem: Problem) -> tuple[Array, A
 
 
 def _solve_linearised(
-  potentials: Potentials, problem: Problem, d_f: Array, d_g: Array
+  potentials: Potentials,
+  problem: Problem,
+  ratios: tuple[Array, Array],
+  d_f: Array,
+  d_g: Array,
 ) -> Potentials:
   """The change of the fixed point, from that of the two half-steps at it.
 
@@ -83,7 +93,7 @@ def _solve_linearised(
   rows, its columns divided by their sums. Without x, and with y in the unit in which it
   is symmetric, that is (1 - lambda_a lambda_b S R) y = d_g - lambda_b S d_f.
   """
-  rows, columns = _marginal_ratios(potentials, problem)
+  rows, columns = ratios
   shorten_a = damping(problem.rho_a, problem.epsilon)
   shorten_b = damping(problem.rho_b, problem.epsilon)
   unit = jnp.sqrt(problem.b / columns)  # of S R; that of y is sqrt(b columns)
@@ -105,11 +115,10 @@ def _solve_linearised(
     sums, _ = scan_rows(problem, block, start, potentials.f, problem.a * x)
     return sums
 
-  is_balanced = problem.rho_a is None and problem.rho_b is None
   constant = times_columns / jnp.linalg.norm(times_columns)
 
   def without_constant(y: Array) -> Array:
-    return y - constant * (constant @ y) if is_balanced else y
+    return y - constant * (constant @ y) if problem.is_balanced else y
 
   def system(y: Array) -> Array:
     y = without_constant(y)

@@ -50,6 +50,11 @@ def damping(rho: Array | None, epsilon: Array) -> Array | float:
   return 1.0 if rho is None else rho / (rho + epsilon)
 
 
+def wanted_sums(potential: Array, rho: Array | None) -> Array | float:
+  """The optimal sums of a marginal, over its weights: 1 if exact, or exp(-f / rho)."""
+  return 1.0 if rho is None else jnp.exp(-potential / rho)
+
+
 def make_sweep(problem: Problem, reference: Potentials, epsilon: Array) -> Sweep:
   """Both half-steps as a function, in one pass over the rows.
 

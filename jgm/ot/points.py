@@ -96,10 +96,14 @@ def distances(x: Array, y: Array) -> Array:
   Returns:
     [n, m] float >= 0.
   """
-  squared = squared_distances(x, y)
+  return safe_sqrt(squared_distances(x, y))
+
+
+def safe_sqrt(squared: Array) -> Array:
+  """The square root of numbers >= 0, whose derivative at 0 is 0."""
   # The root of 1 there: no branch then has a gradient that is not finite.
-  apart = squared > 0.0
-  return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)
+  positive = squared > 0.0
+  return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
 
 
 def centred(x: Array, y: Array) -> tuple[Array, Array]:

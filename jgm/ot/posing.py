@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jgm.ot.costs import Cost
+from jgm.ot.costs import Cost, rows_at_a_time
 from jgm.ot.implicit import followed
 from jgm.ot.kernel import Potentials
 from jgm.ot.problem import Problem
@@ -22,8 +22,6 @@ Array = jax.Array
 
 MODES = ("auto", "kernel", "online")
 KERNEL_ENTRIES = 2**28  # n m up to which "auto" keeps the kernel: 1 GiB of float32
-# Entries of the costs in memory at a time: about what a processor's cache holds.
-BLOCK_ENTRIES = 2**20
 
 
 class SinkhornResult(NamedTuple):
@@ -157,7 +155,7 @@ def _problem(given: Given, choices: Choices) -> tuple[Problem, Array]:
   a, b = (sane(value, weight, 0.0) for value in (given.a, given.b))
   epsilon, rho_a, rho_b = (sane(value, positive, 1.0) for value in given[5:8])
   n, m, _ = _size(given)
-  block_size = choices.block_size or max(1, BLOCK_ENTRIES // m)
+  block_size = choices.block_size or rows_at_a_time(m)
   keep_kernel = choices.mode == "kernel" or (
     choices.mode == "auto" and n * m <= KERNEL_ENTRIES
   )
@@ -169,7 +167,7 @@ def _problem(given: Given, choices: Choices) -> tuple[Problem, Array]:
     symmetric=choices.symmetric,
   )
   sum_a, sum_b = jnp.sum(a), jnp.sum(b)
-  if rho_a is None and rho_b is None:
+  if problem.is_balanced:
     valid &= (jnp.abs(sum_a - 1) < SUM_TOLERANCE) & (jnp.abs(sum_b - 1) < SUM_TOLERANCE)
     # What is left of the difference could never be transported.
     whole = lambda weights, total: weights / jnp.where(total > 0, total, 1.0)
@@ -187,7 +185,7 @@ def _problem(given: Given, choices: Choices) -> tuple[Problem, Array]:
 def _centred(potentials: Potentials, problem: Problem) -> Potentials:
   """Those with <a, f> = <b, g>; of relaxed marginals no constant is free."""
   f, g = potentials
-  if problem.rho_a is not None or problem.rho_b is not None:
+  if not problem.is_balanced:
     return potentials
   shift = (problem.b @ g - problem.a @ f) / 2
   return Potentials(f + shift, g - shift)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from einops import rearrange
 
 from jgm.ot.costs import DISTANCES, Cost, cost_matrix, mean_cost
+from jgm.ot.points import centred
 
 Array = jax.Array
 PyTree = Any
@@ -49,6 +50,11 @@ class Problem:
     """(n, m)."""
     return self.a.shape[0], self.b.shape[0]
 
+  @property
+  def is_balanced(self) -> bool:
+    """Whether both marginals are exact."""
+    return self.rho_a is None and self.rho_b is None
+
   def mean_mass(self) -> Array:
     """The mean of both sums of weights, which is 1 where both marginals are exact."""
     return (jnp.sum(self.a) + jnp.sum(self.b)) / 2
@@ -58,8 +64,7 @@ class Problem:
     assert self.x is not None and self.y is not None
     if self.cost not in DISTANCES:
       return self.x, self.y
-    centre = jax.lax.stop_gradient(jnp.mean(self.y, axis=0, keepdims=True))
-    return self.x - centre, self.y - centre
+    return centred(self.x, self.y)
 
   def mean_cost(self) -> Array:
     """sum_ij a_i b_j C_ij, of weights with sum 1: []."""

@@ -14,6 +14,7 @@ from jgm.ot.kernel import (
   log_iteration,
   log_weights,
   make_sweep,
+  wanted_sums,
 )
 from jgm.ot.problem import Problem
 
@@ -67,7 +68,6 @@ class _Stage(NamedTuple):
 
   potentials: Potentials
   epsilon: Array
-  error: Array
   errors: Array
   iterations: Array
   finished: Array  # [] bool
@@ -99,7 +99,6 @@ def solve(problem: Problem, options: Options, initial: Potentials | None) -> Sol
   stage = _Stage(
     start,
     first,
-    jnp.asarray(jnp.inf, dtype),
     jnp.full((checks,), NOT_REACHED, dtype),
     jnp.zeros((), jnp.int32),
     jnp.asarray(False),
@@ -149,15 +148,13 @@ def _stage(problem: Problem, options: Options, stage: _Stage) -> _Stage:
 
   # Rows are right, and columns off by a step; where f = g both, by twice the half step.
   sides = 2 if problem.symmetric else 1
-  shorten = damping(problem.rho_b, epsilon)
+  shorten, mass = damping(problem.rho_b, epsilon), problem.mean_mass()
 
   def step(loop: _Loop) -> _Loop:
     phi, plain = _plain_step(problem, sweep, reference, epsilon, loop.psi)
-    change = jnp.expm1(sides * (loop.psi - plain) / shorten)
-    if problem.rho_b is not None:  # the columns' sums are to be b exp(-g / rho_b)
-      g = reference.g + epsilon * loop.psi
-      change = change * jnp.exp(-g / problem.rho_b)
-    error = sides * (problem.b @ jnp.abs(change)) / problem.mean_mass()
+    wanted = wanted_sums(reference.g + epsilon * loop.psi, problem.rho_b)
+    change = wanted * jnp.expm1(sides * (loop.psi - plain) / shorten)
+    error = sides * (problem.b @ jnp.abs(change)) / mass
     return _accelerated(problem, loop, phi, plain, error)
 
   loop = jax.lax.while_loop(go_on, step, loop)
@@ -171,7 +168,6 @@ def _stage(problem: Problem, options: Options, stage: _Stage) -> _Stage:
   return _Stage(
     potentials,
     jnp.where(is_done, next_epsilon, epsilon),
-    loop.error,
     loop.errors,
     loop.iterations,
     is_last & (loop.error <= goal),

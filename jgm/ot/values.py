@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgm.ot.kernel import HIGHEST, MAX_EXPONENT, Potentials
+from jgm.ot.kernel import HIGHEST, MAX_EXPONENT, Potentials, wanted_sums
 from jgm.ot.problem import Problem, scan_rows
 
 Array = jax.Array
@@ -48,8 +48,8 @@ def values_of(potentials: Potentials, problem: Problem) -> Values:
   exponents_of = plan_exponents(potentials, problem)
   columns, found = scan_rows(problem, block, jnp.zeros_like(b), potentials.f, a)
   rows, excess, cost = found
-  wanted_rows, wanted_columns = _wanted(potentials, problem)
-  off_rows, off_columns = rows - wanted_rows, columns - wanted_columns
+  off_rows = rows - wanted_sums(potentials.f, problem.rho_a)
+  off_columns = columns - wanted_sums(potentials.g, problem.rho_b)
   error = a @ jnp.abs(off_rows) + b @ jnp.abs(off_columns)
   dual_cost = _dual_cost(potentials, problem, a @ excess)
   return Values(dual_cost, a @ cost, error / problem.mean_mass())
@@ -123,10 +123,3 @@ def _dual_cost(potentials: Potentials, problem: Problem, excess: Array) -> Array
 def _conjugate(f: Array, rho: Array | None) -> Array:
   """f itself for an exact marginal; rho (1 - exp(-f / rho)) for a relaxed one."""
   return f if rho is None else -rho * jnp.expm1(-f / rho)
-
-
-def _wanted(potentials: Potentials, problem: Problem) -> tuple[Array, Array]:
-  """The marginals over a and b: 1 where exact; as the potentials say where relaxed."""
-  f, g = potentials
-  wanted = lambda f, rho: jnp.ones_like(f) if rho is None else jnp.exp(-f / rho)
-  return wanted(f, problem.rho_a), wanted(g, problem.rho_b)
