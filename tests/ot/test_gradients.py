@@ -113,10 +113,12 @@ def test_they_are_finite_differences(problems, which):
   np.testing.assert_allclose(slope, (loss(h) - loss(-h)) / (2 * h), rtol=2e-6)
 
 
-def test_second_derivatives(problems):
+@pytest.mark.parametrize("kind", ["dual", "potentials"])
+def test_second_derivatives(problems, kind):
   x, y, a, b = problems.clouds(5, 4, 2)
   d_x = np.random.default_rng(1).normal(size=x.shape)
-  slope = jax.jit(jax.grad(lambda x: solve(x, y, a, b).dual_cost))
+  ours, _ = losses(kind)
+  slope = jax.jit(jax.grad(lambda x: ours(x, y, a, b)))
   _, curvature = jax.jvp(slope, (x,), (d_x,))
   h = 1e-5
   differences = (slope(x + h * d_x) - slope(x - h * d_x)) / (2 * h)
