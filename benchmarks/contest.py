@@ -63,6 +63,7 @@ def table(
   unit: str,
   per_unit: float = 1.0,
   passes: float = 1.0,
+  peer: str = "diffusers",
 ) -> Table:
   """Medians and spreads, and each contestant's time over the best peer's, by round.
 
@@ -73,6 +74,7 @@ def table(
     unit: what is counted per second: "steps", "images".
     per_unit: how many of these one unit of work is.
     passes: forward passes' worth of FLOPs in one unit: a training step is 3.
+    peer: what the names of the peers begin with.
 
   Returns:
     The table. "peer/this" above 1: faster than the better peer.
@@ -80,12 +82,12 @@ def table(
   out = Table(title=f"{title}, {clock} time")
   for column in ("", f"{unit}/s", "ms", "min-max", "GFLOP/s", "peer/this", "MiB"):
     out.add_column(column, justify="left" if not column else "right")
-  peers = [r[clock] for name, r in results.items() if name.startswith("diffusers")]
-  peer = min(peers, key=statistics.median)
+  peers = [r[clock] for name, r in results.items() if name.startswith(peer)]
+  best = min(peers, key=statistics.median)
   for name, result in results.items():
     times = [seconds / result["runs"] for seconds in result[clock]]
     median = statistics.median(times)
-    ratio = statistics.median(p / t for p, t in zip(peer, times, strict=True))
+    ratio = statistics.median(p / t for p, t in zip(best, times, strict=True))
     out.add_row(
       name + (" (per seed)" if result["runs"] > 1 else ""),
       f"{per_unit / median:.2f}",

@@ -1,11 +1,11 @@
 """jgm's side: experiments/ddpm.py as anyone runs it, without the loop around it."""
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from benchmarks.flops import forward_flops
 from benchmarks.worker import Contestant, serve
 from configs.ddpm import get_config
 from experiments.ddpm import make
@@ -69,36 +69,18 @@ def facts_of(
   """Parameters and forward FLOPs of one run; how many runs there are at once."""
   return {
     "parameters": sum(a.size for a in jax.tree.leaves(params)) // runs,
-    "flops": forward_flops(config, experiment.data.spec.shape),
+    "flops": unet_flops(config, experiment.data.spec.shape),
     "runs": runs,
     "versions": {"jax": jax.__version__},
   }
 
 
-def forward_flops(config: Any, shape: tuple[int, int, int]) -> int:
+def unet_flops(config: Any, shape: tuple[int, int, int]) -> int:
   """Operations in the convolutions and products of one forward pass."""
   model = UNet(dtype=config.dtype, **config.model)
   x, t = jnp.zeros((config.data.batch_size, *shape)), jnp.zeros(config.data.batch_size)
   variables = jax.eval_shape(model.init, jax.random.key(0), x, t)
-  return _flops(jax.make_jaxpr(model.apply)(variables, x, t).jaxpr)
-
-
-def _flops(jaxpr: Any) -> int:
-  total = 0
-  for eqn in jaxpr.eqns:
-    out = eqn.outvars[0].aval
-    if eqn.primitive.name == "jgm_conv_forward":
-      total += 2 * out.size * math.prod(eqn.invars[1].aval.shape[1:4])
-    elif eqn.primitive.name == "dot_general":
-      (contracted, _), _ = eqn.params["dimension_numbers"]
-      total += 2 * out.size * math.prod(eqn.invars[0].aval.shape[a] for a in contracted)
-    for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_jaxpr):
-      total += _flops(getattr(inner, "jaxpr", inner)) if _is_jaxpr(inner) else 0
-  return total
-
-
-def _is_jaxpr(value: Any) -> bool:
-  return hasattr(value, "eqns") or hasattr(value, "jaxpr")
+  return forward_flops(model.apply, variables, x, t)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,26 @@ def base_config() -> ConfigDict:
   return config
 
 
+def adversarial_config() -> ConfigDict:
+  """The defaults of a game: a generator and a critic, each with an optimiser.
+
+  Returns:
+    `base_config` with the sections `generator_optimizer` and `critic_optimizer` in the
+    place of `optimizer`: Adam as DCGAN has it, without warm-up or clipping.
+  """
+  config = base_config()
+  optimizer = config.optimizer
+  optimizer.update(learning_rate=2e-4, b1=0.5, warmup_steps=0, clip_norm=None)
+  del config.optimizer
+  config.generator_optimizer = optimizer
+  config.critic_optimizer = optimizer.copy_and_resolve_references()
+  config.n_critic = 1  # steps of the critic before each of the generator
+  config.noise = "normal"  # or "uniform", on [-1, 1]
+  config.noise_dimension = 32
+  config.sample = {"chunk_size": 250}
+  return config
+
+
 def unet_config(**values: Any) -> ConfigDict:
   """The fields of `jgm.models.unet.UNet` that a config sets.
 

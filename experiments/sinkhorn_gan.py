@@ -26,6 +26,8 @@ their way from one to the next: a network takes what is connected to what is con
 Four minutes of processor time.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,7 +46,7 @@ from jgm.core import (
 )
 from jgm.data import make_dataset
 from jgm.eval.evaluation import make_evaluation
-from jgm.eval.pictures import trajectory_strip
+from jgm.eval.latent_walk import latent_walk
 from jgm.models.generator import ConvGenerator, DenseGenerator
 from jgm.samplers import in_chunks
 
@@ -58,7 +60,7 @@ NOISES = {  # (key, shape) -> z
   "normal": jax.random.normal,
   "uniform": lambda key, shape: jax.random.uniform(key, shape, minval=-1.0),
 }
-NUM_SHOWN, NUM_BETWEEN = 6, 8  # of the walks from one noise to another
+NUM_SHOWN = 6  # walks from one noise to another
 
 
 def make(config) -> Experiment:
@@ -137,16 +139,14 @@ def make(config) -> Experiment:
   def pictures(state, key):
     if len(spec.shape) != 3:
       return {}
-    z = noise_of(key, 2 * NUM_SHOWN)
-    first, last = z[:NUM_SHOWN], z[NUM_SHOWN:]
-    shares = jnp.linspace(0.0, 1.0, NUM_BETWEEN)
-    weights = jnp.stack([1 - shares, shares])
-    if config.noise == "normal":  # whose many dimensions lie on a sphere, not within
-      weights = jnp.stack([jnp.cos(shares * jnp.pi / 2), jnp.sin(shares * jnp.pi / 2)])
-    walk = [one * first + other * last for one, other in weights.T]
-    frames = np.stack([draw(state.ema_params, each) for each in walk])
-    strip = trajectory_strip(frames, low=spec.low, high=spec.high)
-    return {"from one noise to another": strip}
+    walk = latent_walk(
+      functools.partial(draw, state.ema_params),
+      noise_of(key, 2 * NUM_SHOWN),
+      low=spec.low,
+      high=spec.high,
+      spherical=config.noise == "normal",
+    )
+    return {"from one noise to another": walk}
 
   evaluate = make_evaluation(
     data,

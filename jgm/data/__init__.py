@@ -5,6 +5,7 @@ do, at their first call.
 """
 
 from jgm.core.experiment import Dataset
+from jgm.data.blended import SUFFIX, make_blended
 from jgm.data.digits import make_digits
 from jgm.data.errors import DatasetError
 from jgm.data.photos import make_photos
@@ -46,12 +47,14 @@ def make_dataset(
   """A dataset by name; building it reads nothing.
 
   Args:
-    name: an embedded dataset (`EMBEDDED`), or any of TFDS's as name[/config][:version].
+    name: an embedded dataset (`EMBEDDED`), or any of TFDS's as name[/config][:version];
+      or either with "_over_photos" after it, grey images blended over photographs.
     batch_size: the global batch size, B.
     seed: the seed of the order, the flips and the draws: the data's own.
     data_dir: where TFDS datasets are kept, a folder or `gs://...`; default: TFDS's.
     flip: whether half of the images are mirrored, chosen anew in each step.
-    in_memory: whether a TFDS dataset lives whole on the device, not read ahead.
+    in_memory: whether a TFDS dataset lives whole on the device, not read ahead; one
+      over photographs always does.
     arrangement: of `gaussian_mixture`: 8 on a "ring", 25 on a "grid", or a "pair".
 
   Returns:
@@ -64,6 +67,16 @@ def make_dataset(
   """
   if batch_size < 1:
     raise DatasetError(f"config.data.batch_size is {batch_size}: it is at least 1")
+  if name.endswith(SUFFIX):
+    digits = make_dataset(
+      name.removesuffix(SUFFIX),
+      batch_size=batch_size,
+      seed=seed,
+      data_dir=data_dir,
+      flip=flip,
+      in_memory=True,
+    )
+    return make_blended(digits, seed=seed)
   if name in TOYS:
     return make_toy(name, batch_size=batch_size, seed=seed, arrangement=arrangement)
   if name == "digits":

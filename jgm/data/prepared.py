@@ -12,7 +12,7 @@ from jgm.data.remote import is_remote, mirror
 from jgm.data.spec import DataSpec
 from jgm.data.toys import TOYS
 
-EMBEDDED = ("digits", "photos", *TOYS)
+EMBEDDED = ("digits", "photos", "digits_over_photos", *TOYS)
 INFO = "dataset_info.json"
 
 

@@ -2,39 +2,19 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from jgm.core.experiment import Dataset, Evaluation, Scalar
 from jgm.core.state import Array, TrainState
-from jgm.eval.classifier import Classifier
-from jgm.eval.floors import draw_subsets, floors, num_compared
-from jgm.eval.frechet import frechet_distance
-from jgm.eval.image_metrics import Better
+from jgm.eval.class_conditional import BETTER, Real, as_scalar, measure, measure_real
+from jgm.eval.floors import num_compared
 from jgm.eval.line_plot import line_plot
-from jgm.eval.manifold import precision_recall
-from jgm.eval.measures import Images, Measures, look
-from jgm.eval.neighbours import squared_distances
+from jgm.eval.measures import Measures, look
 from jgm.eval.pictures import Picture, trajectory_strip
-from jgm.eval.reference import Nets, make_nets
 from jgm.samplers.labels import class_labels
 
 NUM_CLASSES_SHOWN = 10
-BETTER: dict[str, Better] = {
-  "class_accuracy": "higher",
-  "class_diversity": "equal to floor",
-  "frechet_distance": "lower",
-}
-
-
-class Real(NamedTuple):
-  """Held-out images, what looks at them, and what they score themselves."""
-
-  nets: Nets
-  judge: Classifier
-  test: Images  # N of them
-  measures: Measures  # of real images in the samples' place
 
 
 def make_guidance_scales(
@@ -99,103 +79,12 @@ def make_guidance_scales(
   return evaluate
 
 
-def measure_real(
-  data: Dataset, n: int, *, seed: int, net_steps: int | None = None
-) -> Real:
-  """Trains the nets, or reads them from the cache, and measures real images.
-
-  Args:
-    data: the dataset.
-    n: how many images are compared with as many.
-    seed: of the nets and subsets.
-    net_steps: training steps of the nets.
-
-  Returns:
-    Real. Its accuracy and diversity are of held-out images, its distance and recall of
-    training images in the samples' place.
-  """
-  train, test = data.split("train"), data.split("test")
-  net, judge = make_nets(train, data.spec, name=data.name, seed=seed, steps=net_steps)
-  if judge is None:
-    raise ValueError(f"{data.name} has no classes to tell apart")
-  nets = Nets(net.description, net.features, judge)
-  held_out, labels = np.asarray(test["x"]), np.asarray(test["label"])
-  rng = np.random.default_rng(seed)
-  seen = look(held_out[rng.permutation(len(held_out))[:n]], nets)
-  all_train = look(np.asarray(train["x"]), nets)
-  subsets = [
-    distances(all_train.take(rows), seen)
-    for rows in draw_subsets(rng, len(all_train.pixels), n)
-  ]
-  measures = {
-    **{name: floor.mean for name, floor in floors(subsets).items()},
-    "class_accuracy": judge.accuracy(held_out, labels),
-    "class_diversity": class_diversity(nets.features(held_out), labels),
-  }
-  return Real(nets, judge, seen, measures)
-
-
-def measure(images: Images, labels: np.ndarray, real: Real) -> Measures:
-  """Every quantity of samples [N, ...] that were meant to be of the classes [N]."""
-  return {
-    **distances(images, real.test),
-    "class_accuracy": real.judge.accuracy(images.pixels, labels),
-    "class_diversity": class_diversity(images.features, labels),
-  }
-
-
-def distances(images: Images, test: Images) -> Measures:
-  """How images compare with held-out ones, whatever their classes."""
-  return {
-    "frechet_distance": frechet_distance(images.features, test.features),
-    "recall": precision_recall(images.features, test.features).recall,
-  }
-
-
-def class_diversity(features: np.ndarray, labels: np.ndarray) -> float:
-  """The mean distance between two examples of one class, averaged over the classes.
-
-  Args:
-    features: [N, D] float.
-    labels: [N] int.
-
-  Returns:
-    A float >= 0. Property: 0 iff all examples of each class are the same; it does not
-    depend on N in expectation. A class of fewer than two examples is left out.
-
-  Raises:
-    ValueError: if no class has two examples.
-  """
-  means = []
-  for label in np.unique(labels):
-    rows = np.asarray(features[labels == label], np.float64)
-    if len(rows) > 1:
-      rows = rows - rows.mean(axis=0)  # distances keep the most digits about the mean
-      pairs = np.sqrt(squared_distances(rows, rows))
-      means.append(pairs.sum() / (len(rows) * (len(rows) - 1)))
-  if not means:
-    raise ValueError("no class has two examples: there is no distance within one")
-  return float(np.mean(means))
-
-
 def as_scalars(
   name: str, found: Mapping[float, Measures], real: Real, num_classes: int
 ) -> dict[float, Scalar]:
   """One quantity at each scale, beside that of real images."""
-  n = len(real.test.pixels)
-  note = {
-    "class_accuracy": f"{real.judge.description}; ceiling: chance",
-    "class_diversity": f"{real.nets.feature_net}; mean distance within a class",
-    "frechet_distance": real.nets.feature_net,
-  }[name]
   return {
-    w: Scalar(
-      value=measures[name],
-      floor=real.measures[name],
-      ceiling={"class_accuracy": 1 / num_classes, "class_diversity": 0.0}.get(name),
-      better=BETTER[name],
-      note=f"guidance w = {w:g}; {note}; N={n}",
-    )
+    w: as_scalar(name, measures[name], real, num_classes, f"guidance w = {w:g}; ")
     for w, measures in found.items()
   }
 

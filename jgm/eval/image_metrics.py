@@ -101,7 +101,7 @@ def image_scores(samples: Numbers, reference: Reference) -> ImageScores:
   some = images.take(slice(MAX_COPY_SAMPLES))
   return ImageScores(
     found,
-    image_warnings(measures, shares, reference),
+    image_warnings(images, measures, shares, reference),
     shares,
     nearest_neighbours(some.rows(), reference.train.rows()).indices[:, 0],
   )

@@ -9,12 +9,14 @@ from jgm.data.gaussian_mixture import GaussianMixture
 from jgm.eval.image_warnings import warn_of_little_overlap
 from jgm.eval.manifold import balls_holding, radii
 from jgm.eval.measures import Measures
-from jgm.eval.modes import LEAST_SHARE, mode_coverage
+from jgm.eval.modes import LEAST_SHARE, REACH, mode_coverage
+from jgm.eval.neighbours import nearest_neighbours
 from jgm.eval.point_reference import PointReference
 
 # A mode of which fewer are expected may have lost two thirds of them by chance.
 MIN_EXPECTED = 20
 NUM_LISTED = 10
+LEAST_SPREAD = 1 / 2  # of a mode's standard deviation
 
 
 def point_warnings(
@@ -34,7 +36,10 @@ def point_warnings(
   if mixture is None:
     lost = warn_of_missing_parts(samples, reference)
   else:
-    lost = warn_of_lost_modes(samples, mixture)
+    lost = (
+      *warn_of_lost_modes(samples, mixture),
+      *warn_of_narrow_modes(samples, mixture),
+    )
   return (*lost, *warn_of_little_overlap(measures, reference.floors))
 
 
@@ -57,6 +62,24 @@ def warn_of_lost_modes(
     f"collapse: {lost.size} of {weights.size} modes have less than a third of their "
     f"share of samples: {listed}{more}",
   )
+
+
+def warn_of_narrow_modes(
+  samples: np.ndarray, mixture: GaussianMixture
+) -> tuple[str, ...]:
+  """Says so where good samples lie closer together than the modes are wide."""
+  nearest = nearest_neighbours(samples, np.asarray(mixture.means))
+  mode, distance = nearest.indices[:, 0], nearest.distances[:, 0]
+  good = distance <= REACH * mixture.scale
+  groups = [samples[good & (mode == k)] for k in np.unique(mode[good])]
+  freedom = sum(len(each) - 1 for each in groups)
+  if freedom < MIN_EXPECTED:
+    return ()
+  squares = sum(np.sum((each - each.mean(axis=0)) ** 2) for each in groups)
+  ratio = np.sqrt(squares / (freedom * samples.shape[1])) / mixture.scale
+  if ratio >= LEAST_SPREAD:
+    return ()
+  return (f"collapse: within the modes, samples spread {ratio:.1%} as far as the data",)
 
 
 def warn_of_missing_parts(

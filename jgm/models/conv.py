@@ -1,4 +1,4 @@
-"""The convolution that every model shares: fast on a CPU too, and under `vmap`."""
+"""The convolutions that every model shares: fast on a CPU too, and under `vmap`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jgm.models.conv_geometry import Geometry, Pair
-from jgm.models.conv_primitives import forward_p
+from jgm.models.conv_primitives import forward_p, input_grad_p
 from jgm.models.pixels import add_bias
 
 Array = jax.Array
@@ -51,6 +51,45 @@ def conv(
   return forward_p.bind(x[None], kernel[None], geometry=geometry)[0]
 
 
+def conv_transpose(
+  x: Array,
+  kernel: Array,
+  *,
+  image: Sequence[int],
+  strides: int | Sequence[int] = 1,
+  padding: Padding = "SAME",
+  dilation: int | Sequence[int] = 1,
+) -> Array:
+  """The transpose of `conv` in its images: what `conv` makes smaller is made larger.
+
+  Args:
+    x: [B, h, w, O], of the size that `conv` makes of `image`.
+    kernel: [kh, kw, C, O], that of the `conv` which takes C channels to O.
+    image: (H, W) of the result. With strides it does not follow from x: both 7 and 8
+      are halved to 4.
+    strides: those of the `conv`, and likewise its padding and dilation.
+    padding: see `conv`.
+    dilation: see `conv`.
+
+  Returns:
+    [B, H, W, C], such that <conv_transpose(x), y> = <x, conv(y)> for every image y.
+    Equal to the transpose of `lax.conv_general_dilated`, in all derivatives too.
+
+  Raises:
+    ValueError: where the shapes or dtypes do not belong together, or x is not of the
+      size that `conv` makes of `image`.
+  """
+  _check_transpose(x, kernel, image)
+  shape = (len(x), *image, kernel.shape[-2])
+  geometry = _geometry(shape, kernel.shape, strides, padding, dilation)
+  if geometry.output != x.shape[1:3]:
+    raise ValueError(
+      f"conv_transpose: an image of {image[0]} x {image[1]} comes from one of "
+      f"{geometry.output[0]} x {geometry.output[1]}, not of {x.shape[1]} x {x.shape[2]}"
+    )
+  return input_grad_p.bind(x[None], kernel[None], geometry=geometry)[0]
+
+
 class Conv(nn.Module):
   """A convolution with a kernel and a bias; arguments as `conv`, output [B, ..., O].
 
@@ -85,6 +124,42 @@ class Conv(nn.Module):
     return y
 
 
+class ConvTranspose(nn.Module):
+  """The transpose of a convolution, with a kernel and a bias; as `conv_transpose`.
+
+  Parameters are float32; the computation runs in `dtype`.
+  """
+
+  features: int
+  image: Sequence[int]  # (H, W) of the result
+  kernel_size: int | Sequence[int] = 4
+  strides: int | Sequence[int] = 2
+  padding: Padding = "SAME"
+  use_bias: bool = True
+  dtype: Any = jnp.float32
+  kernel_init: Callable[..., Array] = nn.initializers.lecun_normal(
+    in_axis=-1, out_axis=-2
+  )
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """x [B, h, w, C] to [B, H, W, features]."""
+    size = _per_axis(self.kernel_size, 2)
+    shape = (*size, self.features, x.shape[-1])
+    kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+    y = conv_transpose(
+      x.astype(self.dtype),
+      kernel.astype(self.dtype),
+      image=self.image,
+      strides=self.strides,
+      padding=self.padding,
+    )
+    if self.use_bias:
+      bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+      y = add_bias(y, bias)
+    return y
+
+
 def _check(x: Array, kernel: Array) -> None:
   if x.ndim not in (3, 4) or kernel.ndim != x.ndim:
     raise ValueError(
@@ -96,10 +171,26 @@ def _check(x: Array, kernel: Array) -> None:
       f"conv: x has {x.shape[-1]} channels {x.shape}, the kernel takes "
       f"{kernel.shape[-2]} {kernel.shape}"
     )
-  if x.dtype != kernel.dtype:
+  _check_dtypes(x, kernel)
+
+
+def _check_transpose(x: Array, kernel: Array, image: Sequence[int]) -> None:
+  if x.ndim != 4 or kernel.ndim != 4 or len(image) != 2:
     raise ValueError(
-      f"conv: x is {x.dtype}, the kernel {kernel.dtype}; cast one of them"
+      f"conv_transpose takes x [B, h, w, O], a kernel [kh, kw, C, O] and an image "
+      f"(H, W); got {x.shape}, {kernel.shape} and {tuple(image)}"
     )
+  if x.shape[-1] != kernel.shape[-1]:
+    raise ValueError(
+      f"conv_transpose: x has {x.shape[-1]} channels {x.shape}, the kernel takes "
+      f"{kernel.shape[-1]} {kernel.shape}"
+    )
+  _check_dtypes(x, kernel)
+
+
+def _check_dtypes(x: Array, kernel: Array) -> None:
+  if x.dtype != kernel.dtype:
+    raise ValueError(f"x is {x.dtype}, the kernel {kernel.dtype}; cast one of them")
 
 
 def _per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 On a CPU, XLA has a fast routine only for a plain forward convolution. What autodiff
 writes for the gradients falls back to scalar loops inside a `lax.scan`, where every
 training step runs. Here both gradients are plain forward convolutions, their operands
-transposed by hand. With the flags of `jgm.xla` they use every core.
+transposed by hand, or products. With the flags of `jgm.xla` they use every core.
 """
 
 import math
@@ -13,6 +13,13 @@ import jax.numpy as jnp
 from einops import rearrange
 from jax import lax
 
+from jgm.models.conv_blocks import (
+  blocks_image,
+  has_blocks,
+  image_blocks,
+  kernel_blocks,
+  of_blocks,
+)
 from jgm.models.conv_geometry import Geometry, Pair
 
 Array = jax.Array
@@ -36,6 +43,9 @@ def xla_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 def forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
   """The convolution: [B, H, W, C] and [kh, kw, C, O] to [B, Ho, Wo, O]."""
+  if has_blocks(geometry):
+    x, kernel = image_blocks(x, geometry), kernel_blocks(kernel, geometry)
+    return forward(x, kernel, of_blocks(geometry))
   if geometry.kernel != (1, 1) and math.prod(geometry.output) > SMALL_IMAGE:
     return xla_forward(x, kernel, geometry)
   columns = rearrange(kernel, "kh kw c o -> (kh kw c) o")
@@ -44,6 +54,9 @@ def forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 def input_grad(y: Array, kernel: Array, geometry: Geometry) -> Array:
   """The transpose in x: [B, Ho, Wo, O] and [kh, kw, C, O] to [B, H, W, C]."""
+  if has_blocks(geometry):
+    kernel = kernel_blocks(kernel, geometry)
+    return blocks_image(_scatter_patches(y, kernel, of_blocks(geometry)), geometry)
   if geometry.kernel == (1, 1) or geometry.strides != (1, 1):
     return _scatter_patches(y, kernel, geometry)
   flipped = rearrange(kernel[::-1, ::-1], "kh kw c o -> kh kw o c")

@@ -12,6 +12,7 @@ from jgm.models.conv import Conv
 from jgm.models.norm import GroupNorm
 
 Array = jax.Array
+Bounds = tuple[float, float]
 
 
 class DenseGenerator(nn.Module):
@@ -20,17 +21,19 @@ class DenseGenerator(nn.Module):
   shape: tuple[int, ...]  # of one example
   features: int = 256  # of each hidden layer
   num_layers: int = 2  # hidden ones
+  bounds: Bounds | None = None  # (low, high) of its values; None: they have none
   dtype: Any = jnp.float32  # of the computation; parameters and output are float32
 
   @nn.compact
-  def __call__(self, z: Array) -> Array:
-    """Examples [B, *shape] float32, of any size, for noise z [B, D]."""
+  def __call__(self, z: Array, train: bool = False) -> Array:
+    """Examples [B, *shape] float32 for noise z [B, D]; alike in training and after."""
+    del train
     chex.assert_rank(z, 2)
     y = z
     for _ in range(self.num_layers):
       y = nn.relu(nn.Dense(self.features, dtype=self.dtype)(y))
     y = nn.Dense(math.prod(self.shape), dtype=self.dtype, name="last")(y)
-    return y.astype(jnp.float32).reshape(len(z), *self.shape)
+    return within(self.bounds, y.astype(jnp.float32).reshape(len(z), *self.shape))
 
 
 class ConvGenerator(nn.Module):
@@ -45,15 +48,17 @@ class ConvGenerator(nn.Module):
   shape: tuple[int, int, int]  # of one image
   channels: int = 64  # at the full resolution; twice as many at each half of it
   num_doublings: int = 2
+  bounds: Bounds | None = None  # (low, high) of its values; None: they have none
   dtype: Any = jnp.float32  # of the computation; parameters and output are float32
 
   @nn.compact
-  def __call__(self, z: Array) -> Array:
-    """Images [B, H, W, C] float32, of any size, for noise z [B, D].
+  def __call__(self, z: Array, train: bool = False) -> Array:
+    """Images [B, H, W, C] float32 for noise z [B, D]; alike in training and after.
 
     Raises:
       ValueError: for a height or width that cannot be halved so often.
     """
+    del train
     chex.assert_rank(z, 2)
     (height, width, out_channels), factor = self.shape, 2**self.num_doublings
     if height % factor or width % factor:
@@ -69,4 +74,12 @@ class ConvGenerator(nn.Module):
       y = Conv(self.channels * 2**level, use_bias=False, dtype=self.dtype)(y)
       y = nn.relu(GroupNorm()(y))
     y = Conv(out_channels, dtype=self.dtype, name="last")(y)
-    return y.astype(jnp.float32)
+    return within(self.bounds, y.astype(jnp.float32))
+
+
+def within(bounds: Bounds | None, y: Array) -> Array:
+  """Values of any size, put between the bounds by a sigmoid if there are bounds."""
+  if bounds is None:
+    return y
+  low, high = bounds
+  return low + (high - low) * jax.nn.sigmoid(y)

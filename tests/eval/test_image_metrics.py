@@ -114,6 +114,47 @@ def test_one_class_is_called_a_collapse(reference, digits):
   assert found.scalars["recall"].value < 0.15
 
 
+def test_one_image_is_a_collapse_by_every_warning(reference, digits):
+  found = image_scores(np.repeat(digits[2]["x"][:1], N, axis=0), reference).warnings
+  for words in ("9 of 10 classes have", "in 1 of 10 classes", "100.0% of the samples"):
+    assert sum(words in warning for warning in found) == 1, words
+  assert any("neighbourhoods" in warning for warning in found)
+
+
+@pytest.mark.parametrize("kept", [1, 5])
+def test_few_images_of_each_class_are_repeats(reference, digits, kept):
+  """Five of each reach most of the data's neighbourhoods, of all classes."""
+  images, label = digits[2]["x"], digits[2]["label"]
+  few = [np.resize(images[label == k][:kept], (N // 10, 8, 8, 1)) for k in range(10)]
+  found = image_scores(np.concatenate(few), reference)
+  repeats = "collapse: 100.0% of the samples equal another sample to the grey level"
+  assert sum(w.startswith(repeats) for w in found.warnings) == 1
+  assert any("in 10 of 10 classes" in w for w in found.warnings) == (kept == 1)
+  if kept == 5:
+    assert len(found.warnings) == 1
+
+
+def test_alike_within_each_class_is_a_collapse_though_none_is_drawn_twice(
+  reference, digits
+):
+  """Every class has its share, near its mean: nothing else that warns sees it."""
+  images, label = digits[2]["x"], digits[2]["label"]
+  means = np.stack([images[label == k].mean(axis=0) for k in range(10)])[label]
+  for spread, alike in ((0.2, True), (0.7, False)):
+    found = image_scores(means + spread * (images - means), reference).warnings
+    assert len(found) == alike
+  narrow = image_scores(means + 0.2 * (images - means), reference).warnings[0]
+  assert narrow.startswith("collapse: in 10 of 10 classes the samples are nearly alike")
+  share = float(re.search(r" 3 \((\d+\.\d)%\)", narrow)[1])
+  assert 10 < share < 34
+
+
+def test_a_few_repeats_are_no_collapse(reference, digits):
+  images = digits[2]["x"][:N].copy()
+  images[: N // 50] = images[-(N // 50) :]  # 4% are one of a pair
+  assert image_scores(images, reference).warnings == ()
+
+
 def test_noise_is_no_likeness_and_stands_at_the_ceiling(reference, rng):
   found = image_scores(rng.uniform(-1, 1, (N, 8, 8, 1)), reference)
   assert any(w.startswith("no likeness") for w in found.warnings)
@@ -178,6 +219,9 @@ def test_without_labels_there_is_no_judge(digits):
   assert "turns" in found.scalars["frechet_distance"].note
   assert found.warnings == ()
   assert image_scores(fresh["x"], reference).scalars == found.scalars
+  one = image_scores(np.repeat(fresh["x"][:1], 100, axis=0), reference).warnings
+  assert one[0].startswith("collapse: the samples are nearly alike: their features ")
+  assert "100.0% of the samples equal another" in one[1]
 
 
 def test_bad_samples_are_refused(reference, digits, spec):

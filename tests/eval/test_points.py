@@ -9,7 +9,7 @@ import pytest
 
 from jgm.core.experiment import LogProb, Scalar
 from jgm.data import make_dataset
-from jgm.data.toys import exact_log_density
+from jgm.data.toys import exact_log_density, exact_mixture
 from jgm.eval.points import make_points_evaluation
 
 TOYS = [
@@ -84,6 +84,35 @@ def test_one_mode_alone_is_a_collapse_by_every_measure():
   assert any(w.startswith("collapse: 7 of 8 modes") for w in found.warnings)
   assert any("neighbourhoods" in w for w in found.warnings)
   assert found.scalars["mode_kl_nats"].value == pytest.approx(np.log(8))
+
+
+@toys
+def test_one_point_is_a_collapse_of_every_toy(name, arrangement):
+  found = evaluate(dataset(name, arrangement), lambda x, label: 0 * x + x[:1])
+  assert all(warning.startswith("collapse") for warning in found.warnings)
+  assert any("neighbourhoods (of" in warning for warning in found.warnings)
+  lost = {"ring": "7 of 8 modes", "grid": "24 of 25 modes"}[arrangement]
+  words = lost if name == "gaussian_mixture" else "hardly reach"
+  assert sum(words in warning for warning in found.warnings) == 1
+
+
+@pytest.mark.parametrize("arrangement", ["ring", "grid"])
+@pytest.mark.parametrize("spread", [0.3, 0.7])
+def test_modes_that_are_too_narrow_are_reported(arrangement, spread):
+  """All are reached, each in its share: on the grid nothing else that warns sees it."""
+  data = dataset("gaussian_mixture", arrangement)
+  means = np.asarray(exact_mixture(data).means)
+  shift = 0.02 * np.array([1.0, -1.0])  # a mode is as narrow wherever it lies
+
+  def narrow(x, label):
+    return means[label] + shift + spread * (x - means[label])
+
+  found = [w for w in evaluate(data, narrow).warnings if "within the modes" in w]
+  assert len(found) == (spread < 0.5)
+  if found:
+    share = float(re.search(r"spread (\S+)% as far", found[0])[1])
+    # Of 500 points the spread is known to 1 / sqrt(4 * 500).
+    assert share == pytest.approx(100 * spread, rel=4 * 0.022)
 
 
 def test_few_samples_of_many_modes_are_no_collapse():

@@ -9,7 +9,8 @@ from experiments import guided_diffusion
 from jgm.cli.config import load_config
 from jgm.data import make_dataset
 from jgm.data.spec import DataSpec
-from jgm.eval.guidance_scales import class_diversity, make_guidance_scales
+from jgm.eval.class_conditional import class_diversity
+from jgm.eval.guidance_scales import make_guidance_scales
 
 
 def smoke(method="classifier_free", label_dropout=0.5, prediction="eps"):

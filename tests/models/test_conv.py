@@ -11,13 +11,19 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jgm.models import conv_cpu
-from jgm.models.conv import Conv, conv
+from jgm.models.conv import Conv, ConvTranspose, conv, conv_transpose
 
 OPTIONS = [
   {"strides": 1, "padding": "SAME", "dilation": 1},
   {"strides": 2, "padding": "SAME", "dilation": 1},
   {"strides": 1, "padding": "VALID", "dilation": 2},
   {"strides": 2, "padding": ((1, 0), (0, 3)), "dilation": 2},
+]
+# Kernels of whole strides, which a CPU computes over blocks: padded, cropped, uneven.
+BLOCKS = [
+  {"strides": (2, 2), "padding": "SAME"},
+  {"strides": (2, 1), "padding": "VALID"},
+  {"strides": (2, 4), "padding": ((3, -1), (-1, 4))},
 ]
 
 
@@ -32,11 +38,17 @@ def reference(x, kernel, *, strides=1, padding="SAME", dilation=1):
   return lax.conv_general_dilated(
     x,
     kernel,
-    (strides,) * 2,
+    (strides,) * 2 if isinstance(strides, int) else strides,
     padding,
     rhs_dilation=(dilation,) * 2,
     dimension_numbers=("NHWC", "HWIO", "NHWC"),
   )
+
+
+def transposed_reference(x, kernel, *, image, **options):
+  """By JAX's own transposition of XLA's convolution."""
+  shape = jax.ShapeDtypeStruct((len(x), *image, kernel.shape[2]), x.dtype)
+  return jax.linear_transpose(lambda y: reference(y, kernel, **options), shape)(x)[0]
 
 
 def normal(seed, *shape):
@@ -80,6 +92,88 @@ def test_equals_xla_to_second_order(float64, size):
     )
 
   assert_close(all_options(conv)(x, kernel), all_options(reference)(x, kernel))
+
+
+@pytest.mark.parametrize("image", [(8, 8), (7, 5)], ids=str)
+def test_blocks_equal_xla_to_second_order(float64, image):
+  """A convolution whose kernel is a whole number of strides, and its transpose."""
+  x, kernel = normal(0, 2, *image, 3), normal(1, 4, 4, 3, 2)
+
+  def all_options(f):
+    variants = [functools.partial(f, **options) for options in BLOCKS]
+    return jax.jit(
+      lambda x, kernel: [value_and_derivatives(v, x, kernel) for v in variants]
+    )
+
+  assert_close(all_options(conv)(x, kernel), all_options(reference)(x, kernel))
+
+
+@pytest.mark.parametrize("size", [3, 4])
+@pytest.mark.parametrize("image", [(8, 8), (7, 6)], ids=str)
+def test_transposed_equals_jaxs_transpose_to_second_order(float64, size, image):
+  """As a generator has it: strides of 2 and an image that may be odd."""
+  small = [-(-n // 2) for n in image]
+  x, kernel = normal(0, 2, *small, 3), normal(1, size, size, 2, 3)
+
+  def derive(f):
+    bound = functools.partial(f, image=image, strides=2)
+    return jax.jit(lambda x, kernel: value_and_derivatives(bound, x, kernel))
+
+  ours = derive(conv_transpose)(x, kernel)
+  assert_close(ours, derive(transposed_reference)(x, kernel))
+  assert ours[0].shape == (2, *image, 2)
+
+
+def test_transposed_equals_xlas_transposed_convolution(float64):
+  x, kernel = normal(0, 2, 4, 4, 3), normal(1, 4, 4, 2, 3)
+  theirs = lax.conv_transpose(
+    x,
+    kernel,
+    (2, 2),
+    "SAME",
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    transpose_kernel=True,
+  )
+  assert_close(conv_transpose(x, kernel, image=(8, 8), strides=2), theirs)
+
+
+def test_gradient_penalty_of_a_strided_critic(float64):
+  """Its gradient: a derivative of second order of a network, one example at a time."""
+  x, key_sizes = normal(0, 3, 7, 8, 2), ((4, 4, 2, 3), (4, 4, 3, 2))
+  kernels = [normal(i + 1, *size) for i, size in enumerate(key_sizes)]
+
+  def penalty_of(f):
+    def score(kernels, x):
+      y = x[None]
+      for kernel in kernels:
+        y = jnp.tanh(f(y, kernel, strides=2))
+      return y.sum()
+
+    def penalty(kernels):
+      slopes = jax.vmap(jax.grad(score, 1), (None, 0))(kernels, x)
+      norms = jnp.sqrt(jnp.sum(slopes**2, axis=(1, 2, 3)))
+      return jnp.mean((norms - 1) ** 2)
+
+    return jax.jit(jax.value_and_grad(penalty))
+
+  assert_close(penalty_of(conv)(kernels), penalty_of(reference)(kernels))
+
+
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)], ids=str)
+def test_transposed_mapped_equals_a_loop(float64, axes):
+  """vmap of the derivatives over images, weights (`num_seeds`), or both."""
+  n = 2
+  x, kernel = normal(0, n, 2, 4, 3, 3), normal(1, n, 4, 4, 2, 3)
+  arguments = [a if m == 0 else a[0] for a, m in zip((x, kernel), axes, strict=True)]
+  each = [
+    [a[i if m == 0 else 0] for a, m in zip((x, kernel), axes, strict=True)]
+    for i in range(n)
+  ]
+  f = functools.partial(conv_transpose, image=(7, 6), strides=2)
+  derivatives = jax.jit(lambda x, k: value_and_derivatives(f, x, k))
+  mapped = jax.jit(jax.vmap(derivatives, axes))(*arguments)
+  loop = jax.tree.map(lambda *a: jnp.stack(a), *[derivatives(*e) for e in each])
+  assert_close(mapped, loop)
 
 
 def test_small_images_equal_xla(float64):
@@ -242,6 +336,31 @@ def test_module_has_float32_parameters_and_computes_in_dtype(key):
     "kernel": ((3, 3, 3, 4), jnp.float32),
     "bias": ((4,), jnp.float32),
   }
+
+
+def test_transposed_module_has_float32_parameters_and_computes_in_dtype(key):
+  x = jnp.ones((2, 4, 4, 3))
+  module = ConvTranspose(5, (7, 8), dtype=jnp.bfloat16)
+  y, variables = module.init_with_output(key, x)
+  assert y.shape == (2, 7, 8, 5) and y.dtype == jnp.bfloat16
+  shapes = jax.tree.map(lambda a: (a.shape, a.dtype), variables["params"])
+  assert shapes == {
+    "kernel": ((4, 4, 5, 3), jnp.float32),
+    "bias": ((5,), jnp.float32),
+  }
+
+
+@pytest.mark.parametrize(
+  ("x", "kernel", "image", "message"),
+  [
+    ((2, 4, 4, 3), (4, 4, 3, 5), (8, 8), "3 channels"),
+    ((2, 4, 4), (4, 4, 4), (8,), "takes x"),
+    ((2, 4, 4, 3), (4, 4, 5, 3), (9, 8), "comes from one of 5 x 4, not of 4 x 4"),
+  ],
+)
+def test_transposed_shapes_that_do_not_fit_are_named(x, kernel, image, message):
+  with pytest.raises(ValueError, match=message):
+    conv_transpose(jnp.ones(x), jnp.ones(kernel), image=image, strides=2)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""Steps per second of experiments/dcgan.py, beside the same networks in PyTorch.
+
+A step is one of the critic and one of the generator, each with its own noise; the
+critic sees real and fake images in batches of their own, as batch statistics ask.
+The sides have the same parameters and FLOPs to a few percent (asserted).
+"""
+
+import sys
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.contest import CLOCKS, Contestants, measure, table
+from benchmarks.peer import peer_python
+
+# name: the image, the batch, the networks, steps in one turn
+WORKLOADS = {
+  "photos": {
+    "shape": (32, 32, 3),
+    "batch_size": 64,
+    "channels": 64,
+    "noise_dimension": 100,
+    "steps": 5,
+  }
+}
+# Forward passes of both networks, as many FLOPs as a step has: the generator forward
+# twice and backward once (2), the critic forward three times, backward in its weights
+# twice and in its images three times.
+PASSES = 6
+
+
+def contestants(workload: dict[str, Any]) -> Contestants:
+  """Who takes part."""
+  jgm = lambda n: (
+    sys.executable,
+    "benchmarks.dcgan_worker",
+    {**workload, "steps_per_call": n},
+  )
+  peer = lambda **kw: (
+    str(peer_python()),
+    "benchmarks.dcgan_peer_worker",
+    {**workload, **kw},
+  )
+  return {
+    "jgm, 1 step per call": jgm(1),
+    "jgm, 20 steps per call": jgm(20),
+    "PyTorch": peer(compiled=False, channels_last=False),
+    "PyTorch, channels last": peer(compiled=False, channels_last=True),
+    "PyTorch, compiled": peer(compiled=True, channels_last=False),
+    "PyTorch, compiled, channels last": peer(compiled=True, channels_last=True),
+  }
+
+
+def bench(name: str, rounds: int, console: Console) -> dict[str, Any]:
+  """Measures one workload, prints it, and returns what is written down."""
+  workload = WORKLOADS[name]
+  results = measure(contestants(workload), units=workload["steps"], rounds=rounds)
+  title = f"DCGAN step, {name}: {workload['shape']}, batch {workload['batch_size']}"
+  for clock in CLOCKS:
+    console.print(
+      table(title, results, clock, unit="steps", passes=PASSES, peer="PyTorch")
+    )
+  return {"results": results}

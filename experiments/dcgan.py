@@ -1,0 +1,124 @@
+"""DCGAN: a generator and a critic that are convolutional networks.
+
+Radford, Metz & Chintala 2016, "Unsupervised representation learning with deep
+convolutional generative adversarial networks"; the game is Goodfellow et al. 2014's.
+https://arxiv.org/abs/1511.06434 https://arxiv.org/abs/1406.2661
+
+    critic:     min E softplus(-C(x)) + E softplus(C(G(z)))    Goodfellow eq. 1
+    generator:  min E softplus(-C(G(z)))                       Goodfellow section 3
+
+where C is the logit of "x is real", and z ~ N(0, I).
+
+    python -m experiments.dcgan --config=configs/dcgan.py
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jgm import cli
+from jgm.core import (
+  Aux,
+  Experiment,
+  choose,
+  gradient_step,
+  make_optimizer,
+  new_state,
+  repeat,
+  with_ema,
+)
+from jgm.data import make_dataset
+from jgm.data.slices import slice_size, slices
+from jgm.eval.collapse import diversity
+from jgm.eval.evaluation import make_evaluation
+from jgm.eval.generator import make_generator_pictures
+from jgm.losses.gan import GAN_LOSSES
+from jgm.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from jgm.models.stateful import init_stateful, stateful
+from jgm.samplers.generator import PRIORS, make_generator_sampling
+
+
+def make(config) -> Experiment:
+  """The method, bound to a config."""
+  data = make_dataset(**config.data)
+  spec = data.spec
+  slice_size(data.batch_size, config.n_critic, what="config.n_critic")
+  loss = choose(config.loss, GAN_LOSSES, what="config.loss")
+  draw_noise = choose(config.noise, PRIORS, what="config.noise")(config.noise_dimension)
+  axis_name = "data" if config.parallel.strategy == "pmap" else None
+  common = {"axis_name": axis_name, "dtype": config.dtype}
+  generator = DCGANGenerator(spec.shape, **config.generator, **common)
+  critic = DCGANDiscriminator(**config.critic, **common)
+  generate, score = stateful(generator), stateful(critic)
+  critic_tx = make_optimizer(
+    total_steps=config.total_steps * config.n_critic, **config.critic_optimizer
+  )
+  generator_tx = make_optimizer(
+    total_steps=config.total_steps, **config.generator_optimizer
+  )
+
+  def critic_objective(params, state, batch, key):
+    x, z = batch["x"], draw_noise(key, len(batch["x"]))
+    generator = state.params["generator"], state.model_state["generator"]
+    fake, _ = generate(*generator, z, train=True)
+    real_score, model_state = score(params, state.model_state["critic"], x, train=True)
+    fake_score, model_state = score(params, model_state, fake, train=True)
+    metrics = {"real_score": jnp.mean(real_score), "fake_score": jnp.mean(fake_score)}
+    return jnp.mean(loss.critic(real_score, fake_score)), Aux(metrics, model_state)
+
+  def generator_objective(params, state, batch, key):
+    x, z = batch["x"], draw_noise(key, len(batch["x"]))
+    fake, model_state = generate(params, state.model_state["generator"], z, train=True)
+    critic = state.params["critic"], state.model_state["critic"]
+    fake_score, _ = score(*critic, fake, train=True)
+    metrics = {"diversity": diversity(fake, x)}
+    return jnp.mean(loss.generator(fake_score)), Aux(metrics, model_state)
+
+  critic_steps = repeat(gradient_step(critic_objective, critic_tx, "critic"))
+  generator_step = gradient_step(generator_objective, generator_tx, "generator")
+
+  def each_player(state, batch, key):
+    key_critic, key_generator = jax.random.split(key)
+    batches = slices(batch, config.n_critic)
+    state, critic_metrics = critic_steps(state, batches, key_critic)
+    last = jax.tree.map(lambda rows: rows[-1], batches)
+    state, generator_metrics = generator_step(state, last, key_generator)
+    return state, {**critic_metrics, **generator_metrics}
+
+  step = with_ema(each_player, config.ema_decay, "generator")
+
+  def init(key, pretrained):
+    key_generator, key_critic, key_state = jax.random.split(key, 3)
+    z, x = jnp.zeros((1, config.noise_dimension)), jnp.zeros((1, *spec.shape))
+    params, model_state = {}, {}
+    params["generator"], model_state["generator"] = init_stateful(
+      generator, key_generator, z
+    )
+    params["critic"], model_state["critic"] = init_stateful(critic, key_critic, x)
+    opt_state = {
+      "generator": generator_tx.init(params["generator"]),
+      "critic": critic_tx.init(params["critic"]),
+    }
+    return new_state(
+      key_state, params, opt_state, model_state=model_state, ema="generator"
+    )
+
+  # What follows draws samples, by the generator's averaged parameters.
+
+  sampling = make_generator_sampling(
+    generate, draw_noise, chunk_size=config.sample.chunk_size
+  )
+  evaluate = make_evaluation(
+    data,
+    sampling.sample,
+    pictures=make_generator_pictures(data, sampling, draw_noise),
+    chunk_size=config.sample.chunk_size,
+    num_samples=config.eval.num_samples,
+    seed=config.eval.seed,
+    net_steps=config.eval.net_steps,
+    inception=config.eval.inception,
+  )
+  return Experiment(data, init, step, evaluate, sampling.sample)
+
+
+if __name__ == "__main__":
+  cli.main(make)

@@ -1,0 +1,145 @@
+"""WGAN: the critic estimates a distance, and its weights are clipped.
+
+Arjovsky, Chintala & Bottou 2017, "Wasserstein GAN". https://arxiv.org/abs/1701.07875
+
+    critic:     min E C(G(z)) - E C(x), all weights in [-c, c]    eq. 3, algorithm 1
+    generator:  min -E C(G(z))
+
+Clipped weights bound the critic's slope by some K, so it estimates K times the
+Wasserstein-1 distance. It takes several steps before each of the generator's.
+
+    python -m experiments.wgan --config=configs/wgan.py
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jgm import cli
+from jgm.core import (
+  Aux,
+  Experiment,
+  choose,
+  gradient_step,
+  make_optimizer,
+  new_state,
+  repeat,
+  with_ema,
+)
+from jgm.data import make_dataset
+from jgm.data.slices import slice_size, slices
+from jgm.eval.collapse import diversity
+from jgm.eval.evaluation import make_evaluation
+from jgm.eval.generator import make_critic_distance, make_generator_pictures
+from jgm.losses.gan import GAN_LOSSES
+from jgm.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from jgm.models.stateful import init_stateful, stateful
+from jgm.samplers.generator import PRIORS, make_generator_sampling
+
+
+def make(config) -> Experiment:
+  """The method, bound to a config."""
+  data = make_dataset(**config.data)
+  spec = data.spec
+  slice_size(data.batch_size, config.n_critic, what="config.n_critic")
+  check(config.clip)
+  loss = GAN_LOSSES["wasserstein"]
+  draw_noise = choose(config.noise, PRIORS, what="config.noise")(config.noise_dimension)
+  axis_name = "data" if config.parallel.strategy == "pmap" else None
+  common = {"axis_name": axis_name, "dtype": config.dtype}
+  generator = DCGANGenerator(spec.shape, **config.generator, **common)
+  critic = DCGANDiscriminator(**config.critic, **common)
+  generate, score = stateful(generator), stateful(critic)
+  critic_tx = make_optimizer(
+    total_steps=config.total_steps * config.n_critic, **config.critic_optimizer
+  )
+  generator_tx = make_optimizer(
+    total_steps=config.total_steps, **config.generator_optimizer
+  )
+
+  def critic_objective(params, state, batch, key):
+    x, z = batch["x"], draw_noise(key, len(batch["x"]))
+    generator = state.params["generator"], state.model_state["generator"]
+    fake, _ = generate(*generator, z, train=True)
+    real_score, model_state = score(params, state.model_state["critic"], x, train=True)
+    fake_score, model_state = score(params, model_state, fake, train=True)
+    value = jnp.mean(loss.critic(real_score, fake_score))
+    return value, Aux({"distance": -value}, model_state)
+
+  def generator_objective(params, state, batch, key):
+    x, z = batch["x"], draw_noise(key, len(batch["x"]))
+    fake, model_state = generate(params, state.model_state["generator"], z, train=True)
+    critic = state.params["critic"], state.model_state["critic"]
+    fake_score, _ = score(*critic, fake, train=True)
+    metrics = {"diversity": diversity(fake, x)}
+    return jnp.mean(loss.generator(fake_score)), Aux(metrics, model_state)
+
+  follow_gradient = gradient_step(critic_objective, critic_tx, "critic")
+
+  def clipped_step(state, batch, key):
+    state, metrics = follow_gradient(state, batch, key)
+    clip = lambda weight: jnp.clip(weight, -config.clip, config.clip)
+    clipped = jax.tree.map(clip, state.params["critic"])
+    return state.replace(params={**state.params, "critic": clipped}), metrics
+
+  critic_steps = repeat(clipped_step)
+  generator_step = gradient_step(generator_objective, generator_tx, "generator")
+
+  def each_player(state, batch, key):
+    key_critic, key_generator = jax.random.split(key)
+    batches = slices(batch, config.n_critic)
+    state, critic_metrics = critic_steps(state, batches, key_critic)
+    last = jax.tree.map(lambda rows: rows[-1], batches)
+    state, generator_metrics = generator_step(state, last, key_generator)
+    return state, {**critic_metrics, **generator_metrics}
+
+  step = with_ema(each_player, config.ema_decay, "generator")
+
+  def init(key, pretrained):
+    key_generator, key_critic, key_state = jax.random.split(key, 3)
+    z, x = jnp.zeros((1, config.noise_dimension)), jnp.zeros((1, *spec.shape))
+    params, model_state = {}, {}
+    params["generator"], model_state["generator"] = init_stateful(
+      generator, key_generator, z
+    )
+    params["critic"], model_state["critic"] = init_stateful(critic, key_critic, x)
+    opt_state = {
+      "generator": generator_tx.init(params["generator"]),
+      "critic": critic_tx.init(params["critic"]),
+    }
+    return new_state(
+      key_state, params, opt_state, model_state=model_state, ema="generator"
+    )
+
+  # What follows draws samples, by the generator's averaged parameters.
+
+  sampling = make_generator_sampling(
+    generate, draw_noise, chunk_size=config.sample.chunk_size
+  )
+  evaluate = make_evaluation(
+    data,
+    sampling.sample,
+    pictures=make_generator_pictures(data, sampling, draw_noise),
+    scalars=make_critic_distance(
+      data,
+      sampling.sample,
+      score,
+      num_samples=config.eval.num_samples,
+      seed=config.eval.seed,
+    ),
+    chunk_size=config.sample.chunk_size,
+    num_samples=config.eval.num_samples,
+    seed=config.eval.seed,
+    net_steps=config.eval.net_steps,
+    inception=config.eval.inception,
+  )
+  return Experiment(data, init, step, evaluate, sampling.sample)
+
+
+def check(clip):
+  """Raises where weights could not be clipped."""
+  if not clip > 0:
+    raise ValueError(f"config.clip={clip}: it must be above 0")
+
+
+if __name__ == "__main__":
+  cli.main(make)

@@ -1,0 +1,151 @@
+"""WGAN-GP: the critic estimates a distance, and its gradient is held near 1.
+
+Gulrajani et al. 2017, "Improved training of Wasserstein GANs"; Arjovsky, Chintala &
+Bottou 2017, "Wasserstein GAN". https://arxiv.org/abs/1704.00028
+https://arxiv.org/abs/1701.07875
+
+    critic:     min E C(G(z)) - E C(x)                         Arjovsky eq. 2
+                + lambda E (|grad C(x_u)| - 1)^2               Gulrajani eq. 3
+    generator:  min -E C(G(z))
+
+where x_u = x + u (G(z) - x) lies between data and samples, one u ~ U[0, 1] each. The
+critic takes several steps before each of the generator's.
+
+    python -m experiments.wgan_gp --config=configs/wgan_gp.py
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jgm import cli
+from jgm.core import (
+  Aux,
+  Experiment,
+  choose,
+  gradient_step,
+  make_optimizer,
+  new_state,
+  repeat,
+  with_ema,
+)
+from jgm.data import make_dataset
+from jgm.data.slices import slice_size, slices
+from jgm.eval.collapse import diversity
+from jgm.eval.evaluation import make_evaluation
+from jgm.eval.generator import make_critic_distance, make_generator_pictures
+from jgm.losses.gan import GAN_LOSSES
+from jgm.losses.gradient_penalty import gradient_penalty
+from jgm.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from jgm.models.stateful import init_stateful, stateful
+from jgm.samplers.generator import PRIORS, make_generator_sampling
+
+
+def make(config) -> Experiment:
+  """The method, bound to a config."""
+  data = make_dataset(**config.data)
+  spec = data.spec
+  slice_size(data.batch_size, config.n_critic, what="config.n_critic")
+  check(**config.critic)
+  loss = GAN_LOSSES["wasserstein"]
+  draw_noise = choose(config.noise, PRIORS, what="config.noise")(config.noise_dimension)
+  axis_name = "data" if config.parallel.strategy == "pmap" else None
+  common = {"axis_name": axis_name, "dtype": config.dtype}
+  generator = DCGANGenerator(spec.shape, **config.generator, **common)
+  critic = DCGANDiscriminator(**config.critic, **common)
+  generate, score = stateful(generator), stateful(critic)
+  critic_tx = make_optimizer(
+    total_steps=config.total_steps * config.n_critic, **config.critic_optimizer
+  )
+  generator_tx = make_optimizer(
+    total_steps=config.total_steps, **config.generator_optimizer
+  )
+
+  def critic_objective(params, state, batch, key):
+    key_noise, key_between = jax.random.split(key)
+    x, z = batch["x"], draw_noise(key_noise, len(batch["x"]))
+    generator = state.params["generator"], state.model_state["generator"]
+    fake, _ = generate(*generator, z, train=True)
+    real_score, model_state = score(params, state.model_state["critic"], x, train=True)
+    fake_score, model_state = score(params, model_state, fake, train=True)
+    score_of = lambda x: score(params, model_state, x, train=False)[0]
+    penalty = jnp.mean(gradient_penalty(score_of, x, fake, key_between))
+    estimate = -jnp.mean(loss.critic(real_score, fake_score))
+    metrics = {"distance": estimate, "penalty": penalty}
+    return config.penalty_weight * penalty - estimate, Aux(metrics, model_state)
+
+  def generator_objective(params, state, batch, key):
+    x, z = batch["x"], draw_noise(key, len(batch["x"]))
+    fake, model_state = generate(params, state.model_state["generator"], z, train=True)
+    critic = state.params["critic"], state.model_state["critic"]
+    fake_score, _ = score(*critic, fake, train=True)
+    metrics = {"diversity": diversity(fake, x)}
+    return jnp.mean(loss.generator(fake_score)), Aux(metrics, model_state)
+
+  critic_steps = repeat(gradient_step(critic_objective, critic_tx, "critic"))
+  generator_step = gradient_step(generator_objective, generator_tx, "generator")
+
+  def each_player(state, batch, key):
+    key_critic, key_generator = jax.random.split(key)
+    batches = slices(batch, config.n_critic)
+    state, critic_metrics = critic_steps(state, batches, key_critic)
+    last = jax.tree.map(lambda rows: rows[-1], batches)
+    state, generator_metrics = generator_step(state, last, key_generator)
+    return state, {**critic_metrics, **generator_metrics}
+
+  step = with_ema(each_player, config.ema_decay, "generator")
+
+  def init(key, pretrained):
+    key_generator, key_critic, key_state = jax.random.split(key, 3)
+    z, x = jnp.zeros((1, config.noise_dimension)), jnp.zeros((1, *spec.shape))
+    params, model_state = {}, {}
+    params["generator"], model_state["generator"] = init_stateful(
+      generator, key_generator, z
+    )
+    params["critic"], model_state["critic"] = init_stateful(critic, key_critic, x)
+    opt_state = {
+      "generator": generator_tx.init(params["generator"]),
+      "critic": critic_tx.init(params["critic"]),
+    }
+    return new_state(
+      key_state, params, opt_state, model_state=model_state, ema="generator"
+    )
+
+  # What follows draws samples, by the generator's averaged parameters.
+
+  sampling = make_generator_sampling(
+    generate, draw_noise, chunk_size=config.sample.chunk_size
+  )
+  evaluate = make_evaluation(
+    data,
+    sampling.sample,
+    pictures=make_generator_pictures(data, sampling, draw_noise),
+    scalars=make_critic_distance(
+      data,
+      sampling.sample,
+      score,
+      num_samples=config.eval.num_samples,
+      seed=config.eval.seed,
+      slope=1.0,
+    ),
+    chunk_size=config.sample.chunk_size,
+    num_samples=config.eval.num_samples,
+    seed=config.eval.seed,
+    net_steps=config.eval.net_steps,
+    inception=config.eval.inception,
+  )
+  return Experiment(data, init, step, evaluate, sampling.sample)
+
+
+def check(*, norm, **options):
+  """Raises where the penalty would not be on the gradient of one example's score."""
+  del options
+  if norm == "batch":
+    raise ValueError(
+      "config.critic.norm='batch': batch normalisation lets an example's score depend "
+      "on the others of its batch, and the penalty is on each example's gradient; use "
+      "'layer' or 'none'"
+    )
+
+
+if __name__ == "__main__":
+  cli.main(make)
