@@ -28,7 +28,8 @@ def measure(contestants: Contestants, *, units: int, rounds: int) -> Results:
     rounds: turns of each.
 
   Returns:
-    {name: {..., "wall": [seconds per unit], "processor": likewise, "peak_mib": ...}}.
+    {name: {..., "wall": [seconds per unit], "processor": likewise, "peak_mib": of the
+    last turn, "idle_mib": before it}}.
   """
   results: Results = {}
   with contextlib.ExitStack() as stack:
@@ -44,6 +45,7 @@ def measure(contestants: Contestants, *, units: int, rounds: int) -> Results:
         for clock in CLOCKS:
           results[name][clock].append(turn[clock] / units)
         results[name]["peak_mib"] = turn["peak_mib"]
+        results[name]["idle_mib"] = turn["idle_mib"]
   return results
 
 

@@ -3,6 +3,7 @@
 It runs in the environment of `benchmarks/peer.py`.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,10 @@ def make_contestant(workload: dict[str, Any]) -> Contestant:
   images = torch.rand(workload["batch_size"], image_channels, height, height) * 2 - 1
   if workload["channels_last"]:
     layout = torch.channels_last
-    generator, critic = generator.to(memory_format=layout), critic.to(memory_format=layout)
+    generator, critic = (
+      generator.to(memory_format=layout),
+      critic.to(memory_format=layout),
+    )
     images = images.to(memory_format=layout)
   step = make_step(generator, critic, images, workload)
 
@@ -65,7 +69,7 @@ def make_generator(
     nn.BatchNorm2d(widths[0]),
     nn.ReLU(inplace=True),
   ]
-  for width, next_width in zip(widths, widths[1:], strict=False):
+  for width, next_width in itertools.pairwise(widths):
     layers += [
       nn.ConvTranspose2d(width, next_width, 4, 2, 1, bias=False),
       nn.BatchNorm2d(next_width),
@@ -82,7 +86,7 @@ def make_critic(channels: int, halvings: int, image_channels: int) -> nn.Module:
     nn.Conv2d(image_channels, channels, 4, 2, 1),
     nn.LeakyReLU(0.2, inplace=True),
   ]
-  for width, next_width in zip(widths, widths[1:], strict=False):
+  for width, next_width in itertools.pairwise(widths):
     layers += [
       nn.Conv2d(width, next_width, 4, 2, 1, bias=False),
       nn.BatchNorm2d(next_width),
@@ -103,7 +107,10 @@ def initialized(network: nn.Module) -> nn.Module:
 
 
 def make_step(
-  generator: nn.Module, critic: nn.Module, images: torch.Tensor, workload: dict[str, Any]
+  generator: nn.Module,
+  critic: nn.Module,
+  images: torch.Tensor,
+  workload: dict[str, Any],
 ) -> Callable[[], None]:
   """One step of the critic, one of the generator, and the average."""
   average = [p.detach().clone() for p in generator.parameters()]

@@ -60,4 +60,6 @@ def bench(name: str, rounds: int, console: Console) -> dict[str, Any]:
     console.print(
       table(title, results, clock, unit="steps", passes=PASSES, peer="PyTorch")
     )
+  rises = {name: round(r["peak_mib"] - r["idle_mib"]) for name, r in results.items()}
+  console.print("MiB at the peak of a turn, above those before it:", rises)
   return {"results": results}

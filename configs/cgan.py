@@ -13,8 +13,13 @@ def get_config(preset: str = "") -> ConfigDict:
   config = adversarial_config()
   config.loss = "hinge"  # a name in GAN_LOSSES
   config.noise_dimension = 100
-  config.generator = {"channels": 64}
-  config.critic = {"channels": 64, "norm": "batch", "spectral_norm": False}
+  config.generator = {"channels": 64, "smallest": 4}
+  config.critic = {
+    "channels": 64,
+    "smallest": 4,
+    "norm": "batch",
+    "spectral_norm": False,
+  }
   return with_preset(config, preset, (digits, smoke, cifar10), default=digits)
 
 
@@ -23,7 +28,7 @@ def digits(config: ConfigDict) -> None:
   config.total_steps = 2000
   config.ema_decay = 0.995
   config.noise_dimension = 32
-  config.generator = {"channels": 32, "smallest": 2}
+  config.generator.update(channels=32, smallest=2)
   config.critic.update(channels=32, smallest=2)
   for optimizer in (config.generator_optimizer, config.critic_optimizer):
     optimizer.learning_rate = 1e-3

@@ -5,6 +5,7 @@ python -m experiments.dann --config=configs/dann.py:source_only
 """
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 from configs.base import base_config, with_preset
 
@@ -16,7 +17,7 @@ def get_config(preset: str = "") -> ConfigDict:
   # What the features learn of the domains' loss is -lambda_p times its gradient, with
   # lambda_p = weight (2 / (1 + exp(-gamma p)) - 1), p the share of training done.
   config.reversal = {"weight": 1.0, "gamma": 10.0}  # weight 0: the source alone
-  config.model = {"channels": (32, 48), "kernel_size": 5}
+  config.model = {"channels": (32, 48), "kernel_size": 5, "features": placeholder(int)}
   config.classifier = {"features": 100, "num_layers": 1}  # of the classes
   config.domain_classifier = {"features": 100, "num_layers": 1}
   config.sample = {"chunk_size": 1000}

@@ -13,16 +13,20 @@ def get_config(preset: str = "") -> ConfigDict:
   config = adversarial_config()
   config.loss = "non_saturating"  # a name in GAN_LOSSES
   config.noise_dimension = 100
-  config.generator = {"channels": 64}
-  config.critic = {"channels": 64}
+  config.generator = {"channels": 64, "smallest": 4}
+  config.critic = {"channels": 64, "smallest": 4, "norm": "batch"}
   return with_preset(config, preset, (digits, smoke), default=digits)
 
 
 def digits(config: ConfigDict) -> None:
   """The default: 8x8 digits."""
   config.total_steps = 3000
-  config.noise_dimension = 32
   config.ema_decay = 0.995
+  config.noise_dimension = 32
+  config.generator.update(channels=32, smallest=2)
+  config.critic.update(channels=32, smallest=2)
+  for optimizer in (config.generator_optimizer, config.critic_optimizer):
+    optimizer.learning_rate = 1e-3
 
 
 def smoke(config: ConfigDict) -> None:

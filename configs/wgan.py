@@ -18,8 +18,8 @@ def get_config(preset: str = "") -> ConfigDict:
   for optimizer in (config.generator_optimizer, config.critic_optimizer):
     # the paper's RMSProp, but that Adam corrects the bias of its first averages
     optimizer.update(learning_rate=5e-5, b1=0.0, b2=0.99)
-  config.generator = {"channels": 64}
-  config.critic = {"channels": 64, "norm": "batch"}
+  config.generator = {"channels": 64, "smallest": 4}
+  config.critic = {"channels": 64, "smallest": 4, "norm": "batch"}
   return with_preset(config, preset, (digits, smoke, cifar10), default=digits)
 
 
@@ -28,8 +28,8 @@ def digits(config: ConfigDict) -> None:
   config.total_steps = 2000
   config.ema_decay = 0.995
   config.noise_dimension = 32
-  config.generator = {"channels": 32, "smallest": 2}
-  config.critic = {"channels": 32, "smallest": 2, "norm": "batch"}
+  config.generator.update(channels=32, smallest=2)
+  config.critic.update(channels=32, smallest=2)
   for optimizer in (config.generator_optimizer, config.critic_optimizer):
     optimizer.learning_rate = 5e-4
 

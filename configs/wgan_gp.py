@@ -17,8 +17,12 @@ def get_config(preset: str = "") -> ConfigDict:
   config.noise_dimension = 128
   for optimizer in (config.generator_optimizer, config.critic_optimizer):
     optimizer.update(learning_rate=1e-4, b1=0.0, b2=0.9)
-  config.generator = {"channels": 64}
-  config.critic = {"channels": 64, "norm": "layer"}  # or "none"; never "batch"
+  config.generator = {"channels": 64, "smallest": 4}
+  config.critic = {
+    "channels": 64,
+    "smallest": 4,
+    "norm": "layer",
+  }  # or "none"; never "batch"
   return with_preset(config, preset, (digits, smoke, cifar10), default=digits)
 
 
@@ -27,8 +31,8 @@ def digits(config: ConfigDict) -> None:
   config.total_steps = 2000
   config.ema_decay = 0.995
   config.noise_dimension = 32
-  config.generator = {"channels": 32, "smallest": 2}
-  config.critic = {"channels": 32, "smallest": 2, "norm": "layer"}
+  config.generator.update(channels=32, smallest=2)
+  config.critic.update(channels=32, smallest=2)
   for optimizer in (config.generator_optimizer, config.critic_optimizer):
     optimizer.learning_rate = 1e-3
 

@@ -39,7 +39,7 @@ from jgm.core.program import base_key, batched_leaves
 from jgm.core.replicas import make_replica, merge_replicas, split_replicas
 
 NAMES = names()
-STRUCTURES = {"ddpm"}  # one experiment per training structure
+STRUCTURES = {"ddpm", "dcgan"}  # one experiment per training structure
 EVERYWHERE = [
   name if name in STRUCTURES else pytest.param(name, marks=pytest.mark.slow)
   for name in NAMES

@@ -119,7 +119,8 @@ def contour_levels(field: NDArray[np.float64]) -> NDArray[np.float64]:
   middle, half = (low + high) / 2, (high - low) / 2
   if half <= 1e-5 * abs(middle):  # flat: its rounding is not drawn
     half = 1e-3 * abs(middle) or 1.0
-  return MaxNLocator(NUM_LEVELS).tick_values(middle - half, middle + half)
+  levels = MaxNLocator(NUM_LEVELS).tick_values(middle - half, middle + half)
+  return np.asarray(levels)
 
 
 def draw_bar(
@@ -137,7 +138,8 @@ def draw_bar(
   bar.ax.tick_params(length=0, labelsize=8, labelcolor=PRINT.ink)
   words = "the critic's score: the darker, the more real it holds a point"
   if undecided is not None:
-    inside = filled.levels[0] < undecided < filled.levels[-1]
+    lowest, *_, highest = filled.levels
+    inside = lowest < undecided < highest
     words += f"\nred: {undecided:g}, undecided" + " (not among these)" * (not inside)
     if inside:
       bar.ax.axhline(undecided, color=UNDECIDED, lw=1.4)

@@ -77,7 +77,8 @@ def critic_distance_scalars(
     seed: of which examples are compared.
     slope: what K is held near, 1 under a gradient penalty; None where it is not known,
       as with clipped weights.
-    max_examples: of each set, n; fewer where there are not so many.
+    max_examples: of each set, n; fewer where there are not so many, or not twice as
+      many to train on.
 
   Returns:
     {"critic_estimate", "wasserstein_1"}. The floors are of training examples in the
@@ -90,7 +91,7 @@ def critic_distance_scalars(
   Reference: Arjovsky et al. 2017. https://arxiv.org/abs/1701.07875
   """
   samples, real, train = map(np.asarray, (samples, real, train))
-  n = min(max_examples, len(samples), len(real), len(train))
+  n = min(max_examples, len(samples), len(real), len(train) // 2)
   rng = np.random.default_rng(seed)
   held_out = real[rng.permutation(len(real))[:n]]
   shown = samples[rng.permutation(len(samples))[:n]]

@@ -29,6 +29,8 @@ Two things differ from the paper:
 - Where g or f*(g) is an exponential, v is tamed: unchanged up to |v| = 20, beyond it
   sign(v) (20 + log(1 + |v| - 20)). The exponential of that grows but linearly. T stays
   in the domain, so the bound holds for any v, and a large v has a finite gradient.
+  The price: ratios p / q with a v beyond 20 (for "neyman", below exp(-10) or above
+  exp(10)) are learned slowly.
 - The conjugates are over u >= 0, while Pearson's t + t^2 / 4 is the largest
   u t - (u - 1)^2 over all real u. Below t = -2 the true f* is -1. It is the tighter
   bound, and flat there: a critic gains nothing by still lower scores of fakes, and no

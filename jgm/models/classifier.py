@@ -21,6 +21,7 @@ class ConvFeatures(nn.Module):
 
   channels: tuple[int, ...] = (32, 48)
   kernel_size: int = 5
+  features: int | None = None  # of a dense layer behind them; None: there is none
   dtype: Any = jnp.float32  # of the computation; parameters and output are float32
 
   @nn.compact
@@ -42,7 +43,10 @@ class ConvFeatures(nn.Module):
     for channels in self.channels:
       x = nn.relu(Conv(channels, self.kernel_size, dtype=self.dtype)(x))
       x = reduce(x, "b (h i) (w j) c -> b h w c", "max", i=2, j=2)
-    return rearrange(x, "b h w c -> b (h w c)").astype(jnp.float32)
+    x = rearrange(x, "b h w c -> b (h w c)")
+    if self.features is not None:
+      x = nn.relu(nn.Dense(self.features, dtype=self.dtype)(x))
+    return x.astype(jnp.float32)
 
 
 class Head(nn.Module):

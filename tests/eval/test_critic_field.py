@@ -97,7 +97,8 @@ def test_where_the_critic_is_undecided_is_a_line(lines, undecided, drawn):
 
 
 def test_the_line_is_drawn_beside_scores_that_are_not_finite(lines):
-  critic_field(finite_on_the_left, FEW, FEW, **SQUARE, undecided=0.0)
+  half_known = lambda x: jnp.where(x[:, 0] > 0, jnp.nan, x[:, 1])
+  critic_field(half_known, FEW, FEW, **SQUARE, undecided=0.0)
   assert [0.0] in lines
 
 
