@@ -60,9 +60,17 @@ def smoke(config: ConfigDict) -> None:
 
 
 def grid(config: ConfigDict) -> None:
-  """25 narrow Gaussians on a grid: are all found?"""
+  """25 narrow Gaussians on a grid: are all found? Two minutes on two CPU cores.
+
+  In trials with a weaker penalty, or none, 3 to 16 of them were.
+  """
   ring(config)
   config.data.arrangement = "grid"
+  config.data.batch_size = 512
+  config.noise_dimension = 16
+  config.r1 = 0.5
+  for optimizer in (config.generator_optimizer, config.critic_optimizer):
+    optimizer.update(b1=0.0, b2=0.9)
 
 
 def digits(config: ConfigDict) -> None:

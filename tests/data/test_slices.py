@@ -1,4 +1,4 @@
-"""A batch cut into the batches of several steps: which rows go where, what is refused."""
+"""A batch cut into batches of several steps: which rows go where, what is refused."""
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,9 @@ def test_a_device_keeps_the_rows_that_it_has():
   rows = jax.device_put(jnp.arange(12), NamedSharding(mesh, PartitionSpec("data")))
   by_slice = NamedSharding(mesh, PartitionSpec(None, "data"))
   cut = jax.jit(lambda rows: slices({"x": rows}, 3)["x"], out_shardings=by_slice)(rows)
-  held = {shard.device: set(np.asarray(shard.data)) for shard in rows.addressable_shards}
+  held = {
+    shard.device: set(np.asarray(shard.data)) for shard in rows.addressable_shards
+  }
   for shard in cut.addressable_shards:
     assert set(np.asarray(shard.data).ravel()) == held[shard.device]
 
@@ -45,7 +47,7 @@ def test_a_batch_that_cannot_be_cut_so_is_refused(n):
 
 def test_the_message_names_the_number_as_the_config_does():
   assert slice_size(12, 3, what="config.n_critic") == 4
-  with pytest.raises(ValueError, match="a multiple of config.n_critic"):
+  with pytest.raises(ValueError, match=r"a multiple of config\.n_critic"):
     slice_size(12, 5, what="config.n_critic")
   with pytest.raises(ValueError, match="cannot be cut"):
     slice_size(0, 1)

@@ -139,8 +139,9 @@ def test_numbers_stand_beside_those_of_real_images(data):
   accuracy, diversity = scalars["class_accuracy"], scalars["class_diversity"]
   assert accuracy.floor == pytest.approx(0.9) and accuracy.better == "higher"
   assert accuracy.ceiling == pytest.approx(1 / NUM_CLASSES)
-  # Two normals of 16 pixels are about sqrt(2 * 15.5) deviations apart.
-  assert diversity.value == pytest.approx(SPREAD * np.sqrt(31), rel=0.05)
+  # Two normals of 16 pixels are about sqrt(2 * 15.5) deviations apart; those of the
+  # darkest and the brightest class touch no bound that they would be clipped at.
+  assert diversity.value == pytest.approx(SPREAD * np.sqrt(31), rel=0.1)
   assert diversity.floor > diversity.value  # where labels are wrong, classes are mixed
   assert diversity.ceiling == 0 and diversity.better == "equal to floor"
   for scalar in scalars.values():
