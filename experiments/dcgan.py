@@ -10,6 +10,11 @@ https://arxiv.org/abs/1511.06434 https://arxiv.org/abs/1406.2661
 where C is the logit of "x is real", and z ~ N(0, I).
 
     python -m experiments.dcgan --config=configs/dcgan.py
+
+The default makes 8x8 digits. Measured: a Fréchet distance of 0.42 (real data: 0.34;
+sinkhorn_gan.py: 1.20, ddpm.py: 0.37), precision 0.65 (0.89), recall 0.88 (0.93), and a
+separate classifier is sure of 68% of samples (93%): one in three is no digit, or two at
+once. One and a half minutes on two CPU cores.
 """
 
 import jax
@@ -110,7 +115,9 @@ def make(config) -> Experiment:
   evaluate = make_evaluation(
     data,
     sampling.sample,
-    pictures=make_generator_pictures(data, sampling, draw_noise),
+    pictures=make_generator_pictures(
+      data, sampling, draw_noise, spherical=config.noise == "normal"
+    ),
     chunk_size=config.sample.chunk_size,
     num_samples=config.eval.num_samples,
     seed=config.eval.seed,

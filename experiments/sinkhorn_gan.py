@@ -49,16 +49,13 @@ from jgm.eval.evaluation import make_evaluation
 from jgm.eval.latent_walk import latent_walk
 from jgm.models.generator import ConvGenerator, DenseGenerator
 from jgm.samplers import in_chunks
+from jgm.samplers.generator import PRIORS
 
 GENERATORS = {"dense": DenseGenerator, "conv": ConvGenerator}
 COSTS = {
   "squared_euclidean": ot.squared_euclidean,
   "euclidean": ot.euclidean,
   "cosine": ot.cosine,
-}
-NOISES = {  # (key, shape) -> z
-  "normal": jax.random.normal,
-  "uniform": lambda key, shape: jax.random.uniform(key, shape, minval=-1.0),
 }
 NUM_SHOWN = 6  # walks from one noise to another
 
@@ -69,18 +66,16 @@ def make(config) -> Experiment:
   spec = data.spec
   network_of = choose(config.generator, GENERATORS, what="config.generator")
   options = config.dense if config.generator == "dense" else config.conv
-  model = network_of(shape=spec.shape, dtype=config.dtype, **options)
+  bounds = None if spec.levels is None else (spec.low, spec.high)
+  model = network_of(spec.shape, bounds=bounds, dtype=config.dtype, **options)
   cost = choose(config.cost, COSTS, what="config.cost")
-  draw_noise = choose(config.noise, NOISES, what="config.noise")
   check(**config.transport, noise_dimension=config.noise_dimension)
+  draw_noise = choose(config.noise, PRIORS, what="config.noise")(config.noise_dimension)
   tx = make_optimizer(total_steps=config.total_steps, **config.optimizer)
 
   def generate(params, z):
-    """Examples for noise z [B, D]; of images, all levels are in the range."""
-    x = model.apply({"params": params}, z)
-    if spec.levels is None:
-      return x
-    return spec.low + (spec.high - spec.low) * jax.nn.sigmoid(x)
+    """Examples for noise z [B, D]."""
+    return model.apply({"params": params}, z)
 
   def divergence(x, y):
     as_points = lambda x: rearrange(x, "b ... -> b (...)")
@@ -88,12 +83,9 @@ def make(config) -> Experiment:
       as_points(x), as_points(y), cost=cost, **config.transport
     )
 
-  def noise_of(key, n):
-    return draw_noise(key, (n, config.noise_dimension))
-
   def objective(params, state, batch, key):
     x = batch["x"]
-    samples = generate(params, noise_of(key, len(x)))
+    samples = generate(params, draw_noise(key, len(x)))
     found = divergence(samples, x)
     metrics = {
       "transport/cost": found.xy.transport_cost,
@@ -116,7 +108,7 @@ def make(config) -> Experiment:
   def sample(state, key, n):
     one = lambda _, z: draw(state.ema_params, z)
     key_noise, key_chunks = jax.random.split(key)
-    z = noise_of(key_noise, n)
+    z = draw_noise(key_noise, n)
     return in_chunks(one, key_chunks, z, size=config.sample.chunk_size)
 
   def scalars(state, key):
@@ -141,7 +133,7 @@ def make(config) -> Experiment:
       return {}
     walk = latent_walk(
       functools.partial(draw, state.ema_params),
-      noise_of(key, 2 * NUM_SHOWN),
+      draw_noise(key, 2 * NUM_SHOWN),
       low=spec.low,
       high=spec.high,
       spherical=config.noise == "normal",

@@ -112,7 +112,9 @@ def make(config) -> Experiment:
   evaluate = make_evaluation(
     data,
     sampling.sample,
-    pictures=make_generator_pictures(data, sampling, draw_noise),
+    pictures=make_generator_pictures(
+      data, sampling, draw_noise, spherical=config.noise == "normal"
+    ),
     chunk_size=config.sample.chunk_size,
     num_samples=config.eval.num_samples,
     seed=config.eval.seed,

@@ -118,7 +118,9 @@ def make(config) -> Experiment:
   evaluate = make_evaluation(
     data,
     sampling.sample,
-    pictures=make_generator_pictures(data, sampling, draw_noise),
+    pictures=make_generator_pictures(
+      data, sampling, draw_noise, spherical=config.noise == "normal"
+    ),
     scalars=make_critic_distance(
       data,
       sampling.sample,

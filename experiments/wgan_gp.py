@@ -12,6 +12,13 @@ where x_u = x + u (G(z) - x) lies between data and samples, one u ~ U[0, 1] each
 critic takes several steps before each of the generator's.
 
     python -m experiments.wgan_gp --config=configs/wgan_gp.py
+
+The default makes 8x8 digits. Measured: a Fréchet distance of 0.51 (real data: 0.34),
+precision 0.67 (0.89), recall 0.89 (0.93). At the end the critic
+estimates a distance of 0.37 between held-out digits and samples, and of -0.30 between
+these and training digits: it scores those highest that it was trained on. By optimal
+assignment the Wasserstein-1 distance of 500 digits to 500 samples is 2.96, to 500 real
+ones 2.67. Two minutes on two CPU cores.
 """
 
 import jax
@@ -118,7 +125,9 @@ def make(config) -> Experiment:
   evaluate = make_evaluation(
     data,
     sampling.sample,
-    pictures=make_generator_pictures(data, sampling, draw_noise),
+    pictures=make_generator_pictures(
+      data, sampling, draw_noise, spherical=config.noise == "normal"
+    ),
     scalars=make_critic_distance(
       data,
       sampling.sample,

@@ -25,7 +25,7 @@ def make_generator_pictures(
   *,
   score: Callable[[TrainState, Array], Array] | None = None,
   num_classes: int | None = None,
-  spherical: bool = True,
+  spherical: bool,
 ) -> OwnPictures:
   """Of images, walks from one noise to another; of points, what the critic thinks.
 

@@ -11,7 +11,7 @@ from jgm.samplers.labels import class_labels
 Array = jax.Array
 PyTree = Any
 
-# (params, model_state, z [B, D], [label [B],] train) -> (examples [B, ...], model_state)
+# (params, model_state, z [B, D], [label [B],] train) -> (examples [B, ...], new state)
 Generate = Callable[..., tuple[Array, PyTree]]
 DrawNoise = Callable[[Array, int], Array]  # (key, n) -> z [n, D]
 

@@ -21,6 +21,7 @@ class Affine(nn.Module):
   """x = z W + b, of noise in the plane."""
 
   shape: tuple[int, ...]
+  bounds: tuple[float, float] | None = None
   dtype: type = jnp.float32
 
   @nn.compact
