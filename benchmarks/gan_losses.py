@@ -55,17 +55,20 @@ def main() -> None:
   rows = {}
   for name in names:
     file = folder / f"{options.preset}-r1_{config.r1:g}-{name}-{options.num_seeds}.json"
-    if not file.exists():
-      file.write_text(json.dumps(measure(config, name, options.num_seeds)))
-    rows[name] = json.loads(file.read_text())
+    config.loss = name
+    made_by = json.loads(config.to_json_best_effort())
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    if kept.get("config") != made_by:
+      kept = {"config": made_by, "found": measure(config, options.num_seeds)}
+      file.write_text(json.dumps(kept))
+    rows[name] = kept["found"]
     print(name, {key: rows[name][key]["value"] for key in SHOWN[options.preset]})
   title = f"{options.preset}: {options.num_seeds} seeds, {config.total_steps} steps, "
   Console(width=140).print(table(title + f"R1 {config.r1:g}", rows, options.preset))
 
 
-def measure(config: Any, loss: str, num_seeds: int) -> dict[str, Any]:
-  """One loss: every number's values over the seeds, its floor, and the seconds."""
-  config.loss = loss
+def measure(config: Any, num_seeds: int) -> dict[str, Any]:
+  """A run: every number's values over the seeds, its floor, and the seconds."""
   experiment = make(config)
   program = make_program(experiment, num_seeds=num_seeds, steps_per_call=100)
   state, start = program.init(config.seed), time.process_time()
@@ -73,10 +76,11 @@ def measure(config: Any, loss: str, num_seeds: int) -> dict[str, Any]:
     state = chunk.state
   seconds = time.process_time() - start
   whole = program.whole(state)
-  found: dict[str, Any] = {"seconds": {"value": [seconds / num_seeds], "floor": None}}
+  key = base_key(config.eval.seed, "evaluate")  # as the command has it, of every seed
+  found: dict[str, Any] = {"CPU_s": {"value": [seconds / num_seeds], "floor": None}}
   for seed in range(num_seeds):
     one = whole if num_seeds == 1 else jax.tree.map(lambda x, i=seed: x[i], whole)
-    scalars = experiment.evaluate(one, base_key(seed, "evaluate")).scalars
+    scalars = experiment.evaluate(one, key).scalars
     for name, scalar in scalars.items():
       row = found.setdefault(name, {"value": [], "floor": scalar.floor})
       row["value"].append(scalar.value)
@@ -85,7 +89,7 @@ def measure(config: Any, loss: str, num_seeds: int) -> dict[str, Any]:
 
 def table(title: str, rows: dict[str, dict[str, Any]], preset: str) -> Table:
   """A row for each loss: mean and standard deviation over the seeds."""
-  columns = (*SHOWN[preset], *ALWAYS, "seconds")
+  columns = (*SHOWN[preset], *ALWAYS, "CPU_s")
   out = Table(title=title)
   out.add_column("loss")
   for name in columns:

@@ -69,11 +69,14 @@ def adversarial_config() -> ConfigDict:
 
   Returns:
     `base_config` with the sections `generator_optimizer` and `critic_optimizer` in the
-    place of `optimizer`: Adam as DCGAN has it, without warm-up or clipping.
+    place of `optimizer`: Adam as DCGAN has it, without warm-up or clipping. The steps
+    of each schedule are those of its player.
   """
   config = base_config()
   optimizer = config.optimizer
-  optimizer.update(learning_rate=2e-4, b1=0.5, warmup_steps=0, clip_norm=None)
+  optimizer.update(learning_rate=2e-4, b1=0.5, warmup_steps=0)
+  del optimizer.clip_norm
+  optimizer.clip_norm = placeholder(float)
   del config.optimizer
   config.generator_optimizer = optimizer
   config.critic_optimizer = optimizer.copy_and_resolve_references()
@@ -82,6 +85,24 @@ def adversarial_config() -> ConfigDict:
   config.noise_dimension = 32
   config.sample = {"chunk_size": 250}
   return config
+
+
+def smoke_run(config: ConfigDict) -> None:
+  """Seconds: few steps, examples and evaluations, for tests."""
+  config.total_steps = 8
+  config.parallel.steps_per_call = 4
+  config.log.every_steps = 4
+  config.checkpoint.every_steps = 4
+  config.eval.num_samples = 32
+  config.eval.net_steps = 20
+
+
+def long_run(config: ConfigDict) -> None:
+  """Hours on accelerators: fewer calls, lines and checkpoints."""
+  config.parallel.steps_per_call = 100
+  config.log.every_steps = 100
+  config.checkpoint.every_steps = 10_000
+  config.eval.every_steps = 20_000
 
 
 def unet_config(**values: Any) -> ConfigDict:

@@ -5,7 +5,7 @@ python -m experiments.wgan --config=configs/wgan.py
 
 from ml_collections import ConfigDict
 
-from configs.base import adversarial_config, with_preset
+from configs.base import adversarial_config, long_run, smoke_run, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -16,10 +16,10 @@ def get_config(preset: str = "") -> ConfigDict:
   config.data.batch_size = 320  # 64 for each of the critic's steps
   config.noise_dimension = 100
   for optimizer in (config.generator_optimizer, config.critic_optimizer):
-    # the paper's RMSProp, but that Adam corrects the bias of its first averages
+    # RMSProp, as Adam with b1 = 0: it differs in the correction of the bias only
     optimizer.update(learning_rate=5e-5, b1=0.0, b2=0.99)
   config.generator = {"channels": 64, "smallest": 4}
-  config.critic = {"channels": 64, "smallest": 4, "norm": "batch"}
+  config.critic = {"channels": 64, "smallest": 4, "norm": "none"}  # or "batch", "layer"
   return with_preset(config, preset, (digits, smoke, cifar10), default=digits)
 
 
@@ -36,18 +36,13 @@ def digits(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: tiny networks and few steps, for tests."""
-  config.total_steps = 8
+  smoke_run(config)
   config.data.batch_size = 32
   config.n_critic = 2
   config.noise_dimension = 4
   config.generator.channels = 8
   config.critic.channels = 8
   config.sample.chunk_size = 16
-  config.parallel.steps_per_call = 4
-  config.log.every_steps = 4
-  config.checkpoint.every_steps = 4
-  config.eval.num_samples = 32
-  config.eval.net_steps = 20
 
 
 def cifar10(config: ConfigDict) -> None:
@@ -61,12 +56,5 @@ def cifar10(config: ConfigDict) -> None:
   config.data.flip = True
   config.total_steps = 100_000
   config.ema_decay = 0.999
-  _of_a_long_run(config)
-  config.checkpoint.every_steps = 10_000
-  config.eval.every_steps = 20_000
+  long_run(config)
   config.eval.num_samples = 10_000
-
-
-def _of_a_long_run(config: ConfigDict) -> None:
-  config.parallel.steps_per_call = 100
-  config.log.every_steps = 100

@@ -11,8 +11,8 @@ https://arxiv.org/abs/1801.04406
 
 where C is the logit of "x is real", and z ~ N(0, I). Any other game by --config.loss:
 minimax, least_squares, hinge, wasserstein, or the variational bound of an f-divergence
-(kl, reverse_kl, pearson, neyman, squared_hellinger, jensen_shannon, total_variation,
-alpha).
+(kl, reverse_kl, pearson, neyman, squared_hellinger, jensen_shannon, gan,
+total_variation, alpha).
 
     python -m experiments.gan --config=configs/gan.py
     python -m experiments.gan --config=configs/gan.py:grid --config.loss=reverse_kl
@@ -49,8 +49,10 @@ from jgm.losses.gan import GAN_LOSSES, f_gan
 from jgm.losses.gradient_penalty import zero_centred_gradient_penalty
 from jgm.models.generator import DenseGenerator
 from jgm.models.mlp import MLP
-from jgm.models.stateful import init_stateful, stateful
+from jgm.models.stateful import init_players, stateful
 from jgm.samplers.generator import PRIORS, make_generator_sampling
+
+LOGIT_LOSSES = ("minimax", "non_saturating", "gan")  # whose score 0 is undecided
 
 
 def make(config) -> Experiment:
@@ -67,12 +69,13 @@ def make(config) -> Experiment:
   )
   critic = MLP(out_features=1, dtype=config.dtype, **config.critic)
   generate, critic_apply = stateful(generator), stateful(critic)
-  critic_tx = make_optimizer(
-    total_steps=config.total_steps * config.n_critic, **config.critic_optimizer
-  )
-  generator_tx = make_optimizer(
-    total_steps=config.total_steps, **config.generator_optimizer
-  )
+  total_steps = config.total_steps
+  tx = {
+    "generator": make_optimizer(total_steps=total_steps, **config.generator_optimizer),
+    "critic": make_optimizer(
+      total_steps=total_steps * config.n_critic, **config.critic_optimizer
+    ),
+  }
 
   def score(params, model_state, x, train):
     points = rearrange(x, "b ... -> b (...)")
@@ -108,31 +111,25 @@ def make(config) -> Experiment:
       metrics["modes"] = modes_reached(fake, mixture)
     return jnp.mean(loss.generator(fake_score)), Aux(metrics, model_state)
 
-  critic_steps = repeat(gradient_step(critic_objective, critic_tx, "critic"))
-  generator_step = gradient_step(generator_objective, generator_tx, "generator")
+  critic_steps = repeat(gradient_step(critic_objective, tx["critic"], "critic"))
+  generator_step = gradient_step(generator_objective, tx["generator"], "generator")
 
   def each_player(state, batch, key):
     key_critic, key_generator = jax.random.split(key)
     batches = slices(batch, config.n_critic)
     state, critic_metrics = critic_steps(state, batches, key_critic)
-    last = jax.tree.map(lambda rows: rows[-1], batches)
+    last = jax.tree.map(lambda rows: rows[-1], batches)  # of which it needs the size
     state, generator_metrics = generator_step(state, last, key_generator)
     return state, {**critic_metrics, **generator_metrics}
 
   step = with_ema(each_player, config.ema_decay, "generator")
 
   def init(key, pretrained):
-    key_generator, key_critic, key_state = jax.random.split(key, 3)
+    key_players, key_state = jax.random.split(key)
     z, x = jnp.zeros((1, config.noise_dimension)), jnp.zeros((1, spec.dimensions))
-    params, model_state = {}, {}
-    params["generator"], model_state["generator"] = init_stateful(
-      generator, key_generator, z
-    )
-    params["critic"], model_state["critic"] = init_stateful(critic, key_critic, x)
-    opt_state = {
-      "generator": generator_tx.init(params["generator"]),
-      "critic": critic_tx.init(params["critic"]),
-    }
+    players = {"generator": (generator, (z,)), "critic": (critic, (x,))}
+    params, model_state = init_players(players, key_players)
+    opt_state = {player: tx[player].init(params[player]) for player in players}
     return new_state(
       key_state, params, opt_state, model_state=model_state, ema="generator"
     )
@@ -152,7 +149,12 @@ def make(config) -> Experiment:
     data,
     sampling.sample,
     pictures=make_generator_pictures(
-      data, sampling, draw_noise, score=score_of, spherical=config.noise == "normal"
+      data,
+      sampling,
+      draw_noise,
+      score=score_of,
+      undecided=0.0 if config.loss in LOGIT_LOSSES else None,
+      spherical=config.noise == "normal",
     ),
     chunk_size=config.sample.chunk_size,
     num_samples=config.eval.num_samples,

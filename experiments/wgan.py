@@ -6,7 +6,9 @@ Arjovsky, Chintala & Bottou 2017, "Wasserstein GAN". https://arxiv.org/abs/1701.
     generator:  min -E C(G(z))
 
 Clipped weights bound the critic's slope by some K, so it estimates K times the
-Wasserstein-1 distance. It takes several steps before each of the generator's.
+Wasserstein-1 distance. It takes several steps before each of the generator's. The
+paper's critic has batch normalisation, which no clipping bounds: here it has none,
+unless --config.critic.norm=batch.
 
     python -m experiments.wgan --config=configs/wgan.py
 """
@@ -32,7 +34,7 @@ from jgm.eval.evaluation import make_evaluation
 from jgm.eval.generator import make_critic_distance, make_generator_pictures
 from jgm.losses.gan import GAN_LOSSES
 from jgm.models.dcgan import DCGANDiscriminator, DCGANGenerator
-from jgm.models.stateful import init_stateful, stateful
+from jgm.models.stateful import init_players, stateful
 from jgm.samplers.generator import PRIORS, make_generator_sampling
 
 
@@ -49,12 +51,13 @@ def make(config) -> Experiment:
   generator = DCGANGenerator(spec.shape, **config.generator, **common)
   critic = DCGANDiscriminator(**config.critic, **common)
   generate, score = stateful(generator), stateful(critic)
-  critic_tx = make_optimizer(
-    total_steps=config.total_steps * config.n_critic, **config.critic_optimizer
-  )
-  generator_tx = make_optimizer(
-    total_steps=config.total_steps, **config.generator_optimizer
-  )
+  total_steps = config.total_steps
+  tx = {
+    "generator": make_optimizer(total_steps=total_steps, **config.generator_optimizer),
+    "critic": make_optimizer(
+      total_steps=total_steps * config.n_critic, **config.critic_optimizer
+    ),
+  }
 
   def critic_objective(params, state, batch, key):
     x, z = batch["x"], draw_noise(key, len(batch["x"]))
@@ -62,8 +65,8 @@ def make(config) -> Experiment:
     fake, _ = generate(*generator, z, train=True)
     real_score, model_state = score(params, state.model_state["critic"], x, train=True)
     fake_score, model_state = score(params, model_state, fake, train=True)
-    value = jnp.mean(loss.critic(real_score, fake_score))
-    return value, Aux({"distance": -value}, model_state)
+    metrics = {"real_score": jnp.mean(real_score), "fake_score": jnp.mean(fake_score)}
+    return jnp.mean(loss.critic(real_score, fake_score)), Aux(metrics, model_state)
 
   def generator_objective(params, state, batch, key):
     x, z = batch["x"], draw_noise(key, len(batch["x"]))
@@ -73,7 +76,7 @@ def make(config) -> Experiment:
     metrics = {"diversity": diversity(fake, x)}
     return jnp.mean(loss.generator(fake_score)), Aux(metrics, model_state)
 
-  follow_gradient = gradient_step(critic_objective, critic_tx, "critic")
+  follow_gradient = gradient_step(critic_objective, tx["critic"], "critic")
 
   def clipped_step(state, batch, key):
     state, metrics = follow_gradient(state, batch, key)
@@ -82,30 +85,24 @@ def make(config) -> Experiment:
     return state.replace(params={**state.params, "critic": clipped}), metrics
 
   critic_steps = repeat(clipped_step)
-  generator_step = gradient_step(generator_objective, generator_tx, "generator")
+  generator_step = gradient_step(generator_objective, tx["generator"], "generator")
 
   def each_player(state, batch, key):
     key_critic, key_generator = jax.random.split(key)
     batches = slices(batch, config.n_critic)
     state, critic_metrics = critic_steps(state, batches, key_critic)
-    last = jax.tree.map(lambda rows: rows[-1], batches)
+    last = jax.tree.map(lambda rows: rows[-1], batches)  # of which it needs the size
     state, generator_metrics = generator_step(state, last, key_generator)
     return state, {**critic_metrics, **generator_metrics}
 
   step = with_ema(each_player, config.ema_decay, "generator")
 
   def init(key, pretrained):
-    key_generator, key_critic, key_state = jax.random.split(key, 3)
+    key_players, key_state = jax.random.split(key)
     z, x = jnp.zeros((1, config.noise_dimension)), jnp.zeros((1, *spec.shape))
-    params, model_state = {}, {}
-    params["generator"], model_state["generator"] = init_stateful(
-      generator, key_generator, z
-    )
-    params["critic"], model_state["critic"] = init_stateful(critic, key_critic, x)
-    opt_state = {
-      "generator": generator_tx.init(params["generator"]),
-      "critic": critic_tx.init(params["critic"]),
-    }
+    players = {"generator": (generator, (z,)), "critic": (critic, (x,))}
+    params, model_state = init_players(players, key_players)
+    opt_state = {player: tx[player].init(params[player]) for player in players}
     return new_state(
       key_state, params, opt_state, model_state=model_state, ema="generator"
     )
@@ -113,7 +110,10 @@ def make(config) -> Experiment:
   # What follows draws samples, by the generator's averaged parameters.
 
   sampling = make_generator_sampling(
-    generate, draw_noise, chunk_size=config.sample.chunk_size
+    generate,
+    draw_noise,
+    chunk_size=config.sample.chunk_size,
+    axis_name=axis_name,
   )
   evaluate = make_evaluation(
     data,

@@ -9,7 +9,7 @@ from jgm.core.state import Array, TrainState
 from jgm.eval.additions import OwnPictures, OwnScalars
 from jgm.eval.critic_field import critic_field
 from jgm.eval.latent_walk import latent_walk
-from jgm.eval.wasserstein import critic_distance_scalars
+from jgm.eval.wasserstein import MAX_EXAMPLES, critic_distance_scalars
 from jgm.models.stateful import Apply
 from jgm.samplers.generator import GeneratorSampling
 from jgm.samplers.labels import class_labels
@@ -24,6 +24,7 @@ def make_generator_pictures(
   draw_noise: Callable[[Array, int], Array],
   *,
   score: Callable[[TrainState, Array], Array] | None = None,
+  undecided: float | None = None,
   num_classes: int | None = None,
   spherical: bool,
 ) -> OwnPictures:
@@ -34,6 +35,7 @@ def make_generator_pictures(
     sampling: of the generator.
     draw_noise: (key, n) -> z [n, D].
     score: (state, x [B, 2]) -> [B], the critic's; None draws no picture of it.
+    undecided: the score between real and fake, where there is one: 0 for logits.
     num_classes: K of a conditional generator, whose rows are one class each.
     spherical: whether the noise is normal: see `latent_walk`.
 
@@ -64,6 +66,7 @@ def make_generator_pictures(
       real[:NUM_POINTS],
       low=spec.low,
       high=spec.high,
+      undecided=undecided,
     )
     return {"what the critic thinks": picture}
 
@@ -90,7 +93,9 @@ def make_critic_distance(
     slope: what the critic's slope is held near; None where nothing is known of it.
 
   Returns:
-    (state, key) -> {"critic_estimate": Scalar, "wasserstein_1": Scalar}.
+    (state, key) -> {"critic_estimate": Scalar, "wasserstein_1": Scalar}. Nothing of a
+    critic with batch statistics: with those that it stores it is another function than
+    the one that was trained on two batches apart.
   """
 
   @jax.jit
@@ -99,9 +104,11 @@ def make_critic_distance(
     return score(*critic, x, train=False)[0]
 
   def scalars(state: TrainState, key: Array):
+    if jax.tree.leaves(state.model_state["critic"]):
+      return {}
     return critic_distance_scalars(
       lambda x: scores(state, x),
-      sample(state, key, num_samples),
+      sample(state, key, min(num_samples, MAX_EXAMPLES)),
       data.split("test")["x"],
       train=data.split("train")["x"],
       seed=seed,

@@ -171,7 +171,7 @@ def f_gan(divergence: FDivergence, *, saturating: bool = False) -> GanLoss:
   Returns:
     GanLoss. Property: minus the mean of the critic's loss is a lower bound on the
     divergence, in the normalisation of `jgm.losses.divergence`; "gan" is the minimax
-    game.
+    game where `saturating`, the non-saturating one else.
 
   Reference: Nowozin, Cseke & Tomioka 2016, section 3.2.
   https://arxiv.org/abs/1606.00709

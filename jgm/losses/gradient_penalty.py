@@ -88,6 +88,10 @@ def zero_centred_gradient_penalty(score: Score, x: Array) -> Array:
 
 
 def _flat_gradient(score: Score, x: Array) -> Array:
-  """The gradient of each example's score: [B, D]."""
+  """The gradient of each example's score: [B, D].
+
+  By vmap, not of the sum over the batch: a score that looks at other examples has no
+  gradient of its own, and with batch statistics of one example it shows.
+  """
   gradient = jax.vmap(jax.grad(lambda x: score(x[None])[0]))(x)
   return rearrange(gradient, "b ... -> b (...)")

@@ -178,6 +178,8 @@ def halved_sizes(shape: tuple[int, ...], smallest: int = 4) -> list[tuple[int, i
     ValueError: for a height or width outside 8 to 128, and if `smallest` is not from 1
       to half of the shorter one.
   """
+  if len(shape) != 3:
+    raise ValueError(f"DCGAN is for images [H, W, C], not examples {list(shape)}")
   height, width = shape[:2]
   if not SMALLEST <= min(height, width) <= max(height, width) <= LARGEST:
     raise ValueError(

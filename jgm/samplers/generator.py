@@ -45,6 +45,7 @@ def make_generator_sampling(
   chunk_size: int,
   num_classes: int | None = None,
   settling_passes: int = 50,
+  axis_name: str | None = None,
 ) -> GeneratorSampling:
   """Samples of the player "generator" of a TrainState, by its `ema_params`.
 
@@ -60,6 +61,7 @@ def make_generator_sampling(
     num_classes: K of a conditional generator; None where it knows no classes.
     settling_passes: batches that the statistics settle over. Of those in training a
       share of momentum ** passes is left: 0.5% at a momentum of 0.9.
+    axis_name: of the replicas that the network averages its statistics over.
 
   Returns:
     GeneratorSampling.
@@ -80,7 +82,11 @@ def make_generator_sampling(
     def one_pass(model_state, key):
       z = draw_noise(key, chunk_size)
       label = class_labels(chunk_size, num_classes)
-      return forward(params, model_state, z, label, train=True)[1], None
+      one = lambda z: forward(params, model_state, z, label, train=True)[1]
+      if axis_name is not None:  # one replica, for here there are no others
+        one = jax.vmap(one, in_axes=None, axis_name=axis_name, axis_size=1)
+        return jax.tree.map(lambda leaf: leaf[0], one(z)), None
+      return one(z), None
 
     keys = jax.random.split(key, settling_passes)
     return jax.lax.scan(one_pass, model_state, keys)[0]
