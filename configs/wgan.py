@@ -40,8 +40,8 @@ def smoke(config: ConfigDict) -> None:
   config.data.batch_size = 32
   config.n_critic = 2
   config.noise_dimension = 4
-  config.generator.channels = 8
-  config.critic.channels = 8
+  config.generator.update(channels=8, smallest=2)
+  config.critic.update(channels=8, smallest=2)
   config.sample.chunk_size = 16
 
 

@@ -58,7 +58,8 @@ def make(config) -> Experiment:
   axis_name = "data" if config.parallel.strategy == "pmap" else None
   common = {"axis_name": axis_name, "dtype": config.dtype}
   generator = DCGANGenerator(spec.shape, **config.generator, **common)
-  critic = DCGANDiscriminator(**config.critic, **common)
+  # No bias: what is added to all scores cancels, and Adam would follow its rounding.
+  critic = DCGANDiscriminator(last_bias=False, **config.critic, **common)
   generate, score = stateful(generator), stateful(critic)
   total_steps = config.total_steps
   tx = {

@@ -84,6 +84,7 @@ class ProjectionHead(nn.Module):
   spectral_norm: bool = False
   dtype: Any = jnp.float32  # of the products; parameters and output are float32
   kernel_init: Callable[..., Array] = nn.initializers.glorot_uniform()  # of both layers
+  use_bias: bool = True  # of psi
 
   @nn.compact
   def __call__(
@@ -106,7 +107,9 @@ class ProjectionHead(nn.Module):
     chex.assert_rank(features, 2)
     check_label(label, self.num_classes, len(features), "ProjectionHead")
     options = {"spectral_norm": self.spectral_norm, "train": train}
-    psi = nn.Dense(1, dtype=self.dtype, kernel_init=self.kernel_init, name="psi")
+    psi = nn.Dense(
+      1, self.use_bias, self.dtype, kernel_init=self.kernel_init, name="psi"
+    )
     score = normalized(psi, features, **options)[:, 0].astype(jnp.float32)
     if label is None or self.num_classes is None:
       return score

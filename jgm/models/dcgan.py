@@ -115,6 +115,7 @@ class DCGANDiscriminator(nn.Module):
   norm: str = "batch"
   spectral_norm: bool = False  # of every layer; its vectors are in `batch_stats` too
   num_classes: int | None = None
+  last_bias: bool = True  # of the score: for naught where only differences count
   axis_name: str | None = None  # of the devices whose batches are one, under pmap
   dtype: Any = jnp.float32  # of the computation; parameters and output are float32
 
@@ -158,7 +159,12 @@ class DCGANDiscriminator(nn.Module):
       y = self._norm(y, train, f"{name}_norm") if has_norm else y
       y = nn.leaky_relu(y, 0.2)
     head = ProjectionHead(
-      self.num_classes, self.spectral_norm, self.dtype, KERNEL_INIT, name="last"
+      self.num_classes,
+      self.spectral_norm,
+      self.dtype,
+      KERNEL_INIT,
+      self.last_bias,
+      name="last",
     )
     return head(rearrange(y, "b h w c -> b (h w c)"), label, train)
 

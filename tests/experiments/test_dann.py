@@ -76,7 +76,9 @@ def by_hand(config):
 def test_the_features_get_the_domains_gradient_reversed(state, batch, weight):
   """And the heads theirs as it is, whatever the weight."""
   _, config = make()
-  of_class, of_domain = (jax.grad(loss)(state.params, batch) for loss in by_hand(config))
+  of_class, of_domain = (
+    jax.grad(loss)(state.params, batch) for loss in by_hand(config)
+  )
   found, metrics = descent(state, batch, **{"reversal.weight": weight})
   scale = weight * (2 / (1 + np.exp(-10 * 0.5)) - 1)
   np.testing.assert_allclose(metrics["reversal"], scale, rtol=1e-5)
