@@ -142,7 +142,7 @@ def test_the_critics_steps_change_nothing_of_the_generator(played):
 
 def test_the_critics_of_dcgan_have_batch_statistics():
   """Or nothing above would be seen of these."""
-  for name in ("dcgan", "cgan", "wgan"):
+  for name in ("dcgan", "cgan"):
     assert jax.tree.leaves(play(name).before.model_state["critic"]), name
 
 
@@ -216,7 +216,7 @@ def test_spectral_vectors_move_in_the_critics_steps_alone():
     if path.endswith("['kernel']")
   ]
   assert len(vectors) == len(kernels) > 5
-  assert all(by_critic[path] for path in vectors)
+  assert all(by_critic[path] for path in vectors if "psi" not in path)  # of one value
   assert not any(by_generator[path] for path in vectors)
 
 
