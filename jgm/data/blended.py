@@ -88,14 +88,14 @@ def blend(digits: Numbers, crops: Numbers, spec: DataSpec) -> Any:
   """
   height, width = digits.shape[1:3]
   factor = SIZE // max(height, width)
-  crops = reduce(
+  shrunk: Any = reduce(
     crops[:, : factor * height, : factor * width],
     "b (h i) (w j) c -> b h w c",
     "mean",
     i=factor,
     j=factor,
   )
-  difference = abs(crops - digits) + np.float32(spec.low)
+  difference = abs(shrunk - digits) + np.float32(spec.low)
   return from_levels(to_levels(difference, spec), spec)
 
 

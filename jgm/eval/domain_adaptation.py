@@ -37,10 +37,10 @@ class Networks(NamedTuple):
 class Domain(NamedTuple):
   """The held-out examples of one domain, and what networks make of them."""
 
-  features: np.ndarray  # [N, D]
-  predicted: np.ndarray  # [N] int, the class
-  taken_for_target: np.ndarray  # [N] bool, by the domain classifier
-  probed_as_target: np.ndarray  # [N] bool, by the probe
+  features: Any  # [N, D]
+  predicted: Any  # [N] int, the class
+  taken_for_target: Any  # [N] bool, by the domain classifier
+  probed_as_target: Any  # [N] bool, by the probe
 
 
 class Seen(NamedTuple):
@@ -106,8 +106,9 @@ def make_adaptation_evaluation(
     scalars = accuracies(seen, seen_of_baselines, test)
     scalars |= domain_scalars(seen, seen_of_baselines, n)
     warnings = warnings_of(scalars, n) if seen_of_baselines else ()
-    shown = {"source alone": seen_of_baselines.get("source_only"), "this run": seen}
-    shown = {name: each for name, each in shown.items() if each is not None}
+    shown = {"this run": seen}
+    if seen_of_baselines:
+      shown = {"source alone": seen_of_baselines["source_only"], **shown}
     pictures = {
       "held-out digits and what they are taken for": prediction_sheet(
         {k: (v.source.predicted, v.target.predicted) for k, v in shown.items()},
@@ -143,7 +144,7 @@ def make_look(
   def look(params: PyTree) -> Seen:
     probe, test = fit_probe(params), data.split("test")
 
-    def of(x: np.ndarray) -> Domain:
+    def of(x: Any) -> Domain:
       one = lambda _, rows: outputs(params, probe, rows)
       return jax.device_get(in_chunks(one, base_key(seed, "evaluate"), x, size=CHUNK))
 
@@ -212,6 +213,8 @@ def accuracies(
     of = lambda each: float(np.mean(getattr(each, name).predicted == labels))  # noqa: B023
     chance = float(np.bincount(labels).max() / len(labels))
     value, n = of(seen), len(labels)
+    best: float | None
+    worst: float | None
     others = {k: of(each) for k, each in baselines.items()}
     note = f"± {(value * (1 - value) / n) ** 0.5:.2g} of N={n}; chance {chance:.3g}"
     if name == "target" and others:

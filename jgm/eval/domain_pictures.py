@@ -1,4 +1,4 @@
-"""Pictures of two domains: what examples are taken for, and where their features lie."""
+"""Pictures of two domains: what examples are taken for, where their features lie."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -102,14 +102,18 @@ def feature_sheet(features: Mapping[str, Pair], test: Batch) -> Picture:
     for axes in (by_domain, by_class):
       set_plane(axes, together)
     for xy, label, colour, marker in zip(points, labels, DOMAINS, "ox", strict=True):
-      by_domain.scatter(*xy.T, s=14, color=colour, marker=marker, alpha=0.5, lw=0.8)
-      by_class.scatter(*xy.T, s=14, c=class_colours(label), marker=marker, lw=0.8)
+      by_domain.scatter(
+        xy[:, 0], xy[:, 1], s=14, color=colour, marker=marker, alpha=0.5, lw=0.8
+      )
+      by_class.scatter(
+        xy[:, 0], xy[:, 1], s=14, c=class_colours(label), marker=marker, lw=0.8
+      )
     add_legends(by_domain, by_class, np.unique(labels[0]))
   return to_picture(figure)
 
 
 def principal_plane(features: np.ndarray) -> tuple[np.ndarray, float]:
-  """Features [N, D] in their two widest directions, [N, 2], and the variance's share."""
+  """Features [N, D] in their two widest directions [N, 2], and the variance's share."""
   centred = features - features.mean(axis=0, dtype=np.float64)
   left, widths, _ = np.linalg.svd(centred, full_matrices=False)
   share = (widths[:2] ** 2).sum() / max((widths**2).sum(), 1e-12)

@@ -1,4 +1,4 @@
-"""A classifier of small images in two parts: the features, and what is read off them."""
+"""A classifier of small images in two parts: features, and what is read off them."""
 
 from typing import Any
 

@@ -27,7 +27,7 @@ def batch_of(data, step=3):
 
 
 def uint8_difference(digit, crop):
-  """|crop - digit| in integers: a digit's level 16 is 255, a crop is the mean of 4x4."""
+  """|crop - digit| of 255: a digit's level 16 is that, a crop is the mean of 4x4."""
   shrunk = crop.reshape(8, 4, 8, 4, 3).astype(float).mean(axis=(1, 3))
   return np.abs(shrunk - digit.astype(float) * 255 / 16)
 
