@@ -14,6 +14,7 @@ def get_config(preset: str = "") -> ConfigDict:
   """The config of experiments/dann.py: the default's, then the preset's."""
   config = base_config()
   config.target = "digits_over_photos"  # the domain without labels; data.name has them
+  config.data.photo_strength = 1.0  # what the target's photographs are multiplied by
   # What the features learn of the domains' loss is -lambda_p times its gradient, with
   # lambda_p = weight (2 / (1 + exp(-gamma p)) - 1), p the share of training done.
   config.reversal = {"weight": 1.0, "gamma": 10.0}  # weight 0: the source alone
@@ -29,9 +30,14 @@ def get_config(preset: str = "") -> ConfigDict:
 
 def digits(config: ConfigDict) -> None:
   """The default: 8x8 digits to digits over photographs; minutes on two CPU cores."""
-  config.total_steps = 2000
+  config.data.batch_size = 64
+  config.data.photo_strength = 0.4
+  config.total_steps = 4000
   config.ema_decay = 0.99
-  config.optimizer.learning_rate = 1e-3
+  config.model.kernel_size = 3
+  config.optimizer.algorithm = "sgd"
+  config.optimizer.learning_rate = 0.1
+  config.optimizer.clip_norm = None
   config.optimizer.decay = "cosine"
   config.optimizer.flatten = True
 

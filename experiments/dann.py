@@ -144,7 +144,7 @@ def check(*, weight, gamma):
   """Raises where the reversal would not be one."""
   if weight < 0 or gamma <= 0:
     raise ValueError(
-      f"config.reversal: weight={weight} is at least 0, gamma={gamma} above 0"
+      f"config.reversal.weight={weight} must be at least 0, and gamma={gamma} above"
     )
 
 

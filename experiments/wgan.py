@@ -11,6 +11,12 @@ paper's critic has batch normalisation, which no clipping bounds: here it has no
 unless --config.critic.norm=batch.
 
     python -m experiments.wgan --config=configs/wgan.py
+
+The default makes 8x8 digits. Measured: a Fréchet distance of 1.08 (real data: 0.34;
+wgan_gp.py: 0.51), precision 0.43 (0.89), recall 0.84 (0.93): samples are rough. The
+critic's estimate is 0.0002 where the distance of
+500 digits to 500 samples is 3.45 (real: 2.67), so K is about 6e-5. Two minutes on two
+CPU cores.
 """
 
 import jax

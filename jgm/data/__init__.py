@@ -43,6 +43,7 @@ def make_dataset(
   flip: bool = False,
   in_memory: bool = False,
   arrangement: str = "ring",
+  photo_strength: float = 1.0,
 ) -> Dataset:
   """A dataset by name; building it reads nothing.
 
@@ -56,6 +57,7 @@ def make_dataset(
     in_memory: whether a TFDS dataset lives whole on the device, not read ahead; one
       over photographs always does.
     arrangement: of `gaussian_mixture`: 8 on a "ring", 25 on a "grid", or a "pair".
+    photo_strength: of "_over_photos": what photographs are multiplied by; at most 1.
 
   Returns:
     A Dataset. Its batches are {"x": float32 [B, *spec.shape], "label": int32 [B]}:
@@ -76,7 +78,7 @@ def make_dataset(
       flip=flip,
       in_memory=True,
     )
-    return make_blended(digits, seed=seed)
+    return make_blended(digits, seed=seed, strength=photo_strength)
   if name in TOYS:
     return make_toy(name, batch_size=batch_size, seed=seed, arrangement=arrangement)
   if name == "digits":

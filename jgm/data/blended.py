@@ -19,7 +19,7 @@ from jgm.data.spec import DataSpec, Numbers, from_levels, to_levels
 SUFFIX = "_over_photos"  # of the names of such datasets
 
 
-def make_blended(digits: Dataset, *, seed: int) -> Dataset:
+def make_blended(digits: Dataset, *, seed: int, strength: float = 1.0) -> Dataset:
   """Grey images, each over a crop of a photograph.
 
   Training images lie over the training strips of the photographs, at places drawn anew
@@ -28,12 +28,15 @@ def make_blended(digits: Dataset, *, seed: int) -> Dataset:
   Args:
     digits: grey images [H, W, 1] of at most 32x32, held in memory.
     seed: of the places.
+    strength: what the photographs are multiplied by, from 0, black, to 1. Below one
+      half ink is brighter than paper; at 1, as in MNIST-M, digits over bright places
+      are negatives.
 
   Returns:
     A Dataset with the labels of `digits` and x float32 [B, H, W, 3].
 
   Raises:
-    DatasetError: if `digits` are no such images.
+    DatasetError: if `digits` are no such images, or `strength` is not in [0, 1].
   """
   shape = digits.spec.shape
   if len(shape) != 3 or shape[2] != 1 or max(shape) > SIZE:
@@ -43,6 +46,8 @@ def make_blended(digits: Dataset, *, seed: int) -> Dataset:
     )
   if digits.batch_axis is not None:
     raise DatasetError(f"{digits.name}{SUFFIX}: {digits.name} must be held in memory")
+  if not 0 <= strength <= 1:
+    raise DatasetError(f"config.data.photo_strength is {strength}: it is in [0, 1]")
   spec = digits.spec._replace(shape=(*shape[:2], 3), levels=256)
   photos = make_photos(batch_size=digits.batch_size, seed=seed)
 
@@ -53,13 +58,14 @@ def make_blended(digits: Dataset, *, seed: int) -> Dataset:
   def batch(arrays: PyTree, step: Array) -> Batch:
     of_digits = digits.batch(arrays["digits"], step)
     crops = photos.batch(arrays["photos"], step)["x"]
-    return {**of_digits, "x": blend(of_digits["x"], crops, spec)}
+    return {**of_digits, "x": blend(of_digits["x"], crops, spec, strength=strength)}
 
   @functools.cache
   def split(which: str) -> Batch:
     of_digits, crops = digits.split(which), photos.split(which)["x"]
     chosen = chosen_crops(len(of_digits["x"]), len(crops))
-    return {**of_digits, "x": blend(of_digits["x"], crops[chosen], spec)}
+    x = blend(of_digits["x"], crops[chosen], spec, strength=strength)
+    return {**of_digits, "x": x}
 
   return Dataset(
     name=digits.name + SUFFIX,
@@ -71,8 +77,8 @@ def make_blended(digits: Dataset, *, seed: int) -> Dataset:
   )
 
 
-def blend(digits: Numbers, crops: Numbers, spec: DataSpec) -> Any:
-  """|crop - digit| of each channel, in 256 levels.
+def blend(digits: Numbers, crops: Numbers, spec: DataSpec, *, strength: float) -> Any:
+  """|strength * crop - digit| of each channel, black being 0, in 256 levels.
 
   The crop is shrunk as far as the digit's size allows (to a quarter for 8x8), for its
   texture to be of the size of strokes.
@@ -80,11 +86,12 @@ def blend(digits: Numbers, crops: Numbers, spec: DataSpec) -> Any:
   Args:
     digits: [B, H, W, 1] float in [low, high], the ink being high.
     crops: [B, 32, 32, 3] float in [low, high].
-    spec: of what results; high - low = 2 |low|.
+    spec: of what results.
+    strength: see `make_blended`.
 
   Returns:
     [B, H, W, 3] float32 in [low, high]. Property: over black it is the digit, over
-    white its negative.
+    white at strength 1 its negative.
   """
   height, width = digits.shape[1:3]
   factor = SIZE // max(height, width)
@@ -95,8 +102,9 @@ def blend(digits: Numbers, crops: Numbers, spec: DataSpec) -> Any:
     i=factor,
     j=factor,
   )
-  difference = abs(shrunk - digits) + np.float32(spec.low)
-  return from_levels(to_levels(difference, spec), spec)
+  low = np.float32(spec.low)
+  difference = abs(np.float32(strength) * (shrunk - low) - (digits - low))
+  return from_levels(to_levels(difference + low, spec), spec)
 
 
 def chosen_crops(num_digits: int, num_crops: int) -> np.ndarray:

@@ -77,8 +77,14 @@ def test_over_black_it_is_the_digit_and_over_white_its_negative(blended):
   digit = make_dataset("digits", batch_size=4, seed=0).split("test")["x"][:4]
   crop = np.ones((4, SIZE, SIZE, 3), np.float32)
   three = np.repeat(digit, 3, axis=-1)
-  np.testing.assert_allclose(blend(digit, -crop, blended.spec), three, atol=1 / 255)
-  np.testing.assert_allclose(blend(digit, crop, blended.spec), -three, atol=1 / 255)
+  for strength, over, expected in (
+    (1.0, -crop, three),
+    (1.0, crop, -three),
+    (0.0, crop, three),
+    (0.25, crop, np.abs((three + 1) / 2 - 0.25) * 2 - 1),
+  ):
+    found = blend(digit, over, blended.spec, strength=strength)
+    np.testing.assert_allclose(found, expected, atol=1 / 255)
 
 
 def test_the_places_are_drawn_anew_and_the_digits_are_those_of_the_order(blended):
@@ -95,6 +101,8 @@ def test_only_grey_images_in_memory_are_laid_over_photographs():
       make_dataset(f"{name}_over_photos", batch_size=4, seed=0)
   with pytest.raises(DatasetError, match="did you mean 'digits'"):
     make_dataset("digit_over_photos", batch_size=4, seed=0)
+  with pytest.raises(DatasetError, match=r"photo_strength is 1.5"):
+    make_dataset("digits_over_photos", batch_size=4, seed=0, photo_strength=1.5)
   mnist = make_dataset("mnist_over_photos", batch_size=4, seed=0)
   assert mnist.spec.shape == (28, 28, 3) and mnist.spec.num_test == 10_000
 
