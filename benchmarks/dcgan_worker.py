@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.flops import forward_flops
+from benchmarks.training import make_training
 from benchmarks.worker import Contestant, serve
 from configs.dcgan import get_config
 from experiments.dcgan import make
-from jgm.core.parallel import make_program
 from jgm.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from jgm.xla import configure_jax
 
@@ -23,19 +23,9 @@ def make_contestant(workload: dict[str, Any]) -> Contestant:
   config = config_of(workload)
   experiment = make(config)
   assert list(experiment.data.spec.shape) == workload["shape"]
-  program = make_program(experiment, steps_per_call=workload["steps_per_call"])
-  arrays = program.place(experiment.data.arrays(0, workload["steps_per_call"]))
-  state = program.init(0)
-
-  def run(num_steps: int) -> None:
-    nonlocal state
-    for done in range(0, num_steps, workload["steps_per_call"]):
-      n = min(workload["steps_per_call"], num_steps - done)
-      state, _, ok = program.run(state, arrays, n)
-      assert ok.all(), "a step was not finite"
-
+  run, params = make_training(experiment, steps_per_call=workload["steps_per_call"])
   facts = {
-    "parameters": sum(a.size for a in jax.tree.leaves(program.abstract.params)),
+    "parameters": sum(a.size for a in jax.tree.leaves(params)),
     "flops": flops_of(workload),
     "runs": 1,
     "versions": {"jax": jax.__version__},
@@ -51,7 +41,8 @@ def config_of(workload: dict[str, Any]) -> Any:
   config.n_critic = 1
   config.loss = "non_saturating"
   config.noise_dimension = workload["noise_dimension"]
-  config.generator.channels = config.critic.channels = workload["channels"]
+  for network in (config.generator, config.critic):
+    network.update(channels=workload["channels"], smallest=4)
   config.ema_decay = 0.999
   return config
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.flops import forward_flops
+from benchmarks.training import make_training
 from benchmarks.worker import Contestant, serve
 from configs.ddpm import get_config
 from experiments.ddpm import make
@@ -27,23 +28,9 @@ def make_trainer(workload: dict[str, Any]) -> Contestant:
   config = get_config(workload["preset"])
   config.data.batch_size = workload["batch_size"]
   experiment = make(config)
-  program = make_program(
-    experiment,
-    num_seeds=workload["num_seeds"],
-    steps_per_call=workload["steps_per_call"],
-  )
-  arrays = program.place(experiment.data.arrays(0, workload["steps_per_call"]))
-  state = program.init(0)
-
-  def run(num_steps: int) -> None:
-    nonlocal state
-    for done in range(0, num_steps, workload["steps_per_call"]):
-      n = min(workload["steps_per_call"], num_steps - done)
-      state, _, ok = program.run(state, arrays, n)
-      assert ok.all(), "a step was not finite"
-
-  facts = facts_of(config, experiment, program.abstract.params, workload["num_seeds"])
-  return Contestant(run, facts)
+  how = {name: workload[name] for name in ("num_seeds", "steps_per_call")}
+  run, params = make_training(experiment, **how)
+  return Contestant(run, facts_of(config, experiment, params, workload["num_seeds"]))
 
 
 def make_sampler(workload: dict[str, Any]) -> Contestant:

@@ -87,6 +87,15 @@ def adversarial_config() -> ConfigDict:
   return config
 
 
+def smoke_game(config: ConfigDict) -> None:
+  """`smoke_run` of a game: small slices of the batch, of which there are two."""
+  smoke_run(config)
+  config.data.batch_size = 32
+  config.n_critic = 2
+  config.noise_dimension = 4
+  config.sample.chunk_size = 16
+
+
 def smoke_run(config: ConfigDict) -> None:
   """Seconds: few steps, examples and evaluations, for tests."""
   config.total_steps = 8
@@ -98,11 +107,9 @@ def smoke_run(config: ConfigDict) -> None:
 
 
 def long_run(config: ConfigDict) -> None:
-  """Hours on accelerators: fewer calls, lines and checkpoints."""
+  """Hours on accelerators: fewer calls and lines."""
   config.parallel.steps_per_call = 100
   config.log.every_steps = 100
-  config.checkpoint.every_steps = 10_000
-  config.eval.every_steps = 20_000
 
 
 def unet_config(**values: Any) -> ConfigDict:

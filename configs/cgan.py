@@ -5,7 +5,7 @@ python -m experiments.cgan --config=configs/cgan.py
 
 from ml_collections import ConfigDict
 
-from configs.base import adversarial_config, long_run, smoke_run, with_preset
+from configs.base import adversarial_config, long_run, smoke_game, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -36,14 +36,10 @@ def digits(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: tiny networks and few steps, for tests."""
-  smoke_run(config)
+  smoke_game(config)
   config.loss = "non_saturating"  # to hinge's, at first, the last bias is no concern
-  config.data.batch_size = 32
-  config.n_critic = 2
-  config.noise_dimension = 4
   config.generator.update(channels=8, smallest=2)
   config.critic.update(channels=8, smallest=2)
-  config.sample.chunk_size = 16
 
 
 def cifar10(config: ConfigDict) -> None:
@@ -62,4 +58,6 @@ def cifar10(config: ConfigDict) -> None:
   for optimizer in (config.generator_optimizer, config.critic_optimizer):
     optimizer.update(b1=0.0, b2=0.9, decay="linear")
   long_run(config)
+  config.checkpoint.every_steps = 10_000
+  config.eval.every_steps = 20_000
   config.eval.num_samples = 50_000

@@ -6,7 +6,14 @@ python -m experiments.ddpm --config=configs/ddpm.py:cifar10 --workdir=...
 
 from ml_collections import ConfigDict
 
-from configs.base import base_config, sampling_config, unet_config, with_preset
+from configs.base import (
+  base_config,
+  long_run,
+  sampling_config,
+  smoke_run,
+  unet_config,
+  with_preset,
+)
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -43,7 +50,7 @@ def digits(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: a tiny network and few steps, for tests."""
-  config.total_steps = 8
+  smoke_run(config)
   config.optimizer.flatten = True
   config.data.batch_size = 16
   config.model.channels = 8
@@ -52,11 +59,6 @@ def smoke(config: ConfigDict) -> None:
   config.num_timesteps = 20
   config.sample.num_steps = 4
   config.sample.chunk_size = 16
-  config.parallel.steps_per_call = 4
-  config.log.every_steps = 4
-  config.checkpoint.every_steps = 4
-  config.eval.num_samples = 32
-  config.eval.net_steps = 20
   config.eval.bound_samples = 4
 
 
@@ -82,7 +84,7 @@ def mnist(config: ConfigDict) -> None:
   config.model.channels = 64
   config.model.attention_resolutions = (14,)
   config.model.dropout = 0.1
-  _of_a_long_run(config)
+  long_run(config)
   config.checkpoint.every_steps = 5000
   config.eval.every_steps = 10_000
   config.eval.num_samples = 10_000
@@ -105,12 +107,7 @@ def cifar10(config: ConfigDict) -> None:
   config.model.channel_multipliers = (1, 2, 2, 2)
   config.model.attention_resolutions = (16,)
   config.model.dropout = 0.1
-  _of_a_long_run(config)
+  long_run(config)
   config.checkpoint.every_steps = 20_000
   config.eval.every_steps = 100_000
   config.eval.num_samples = 50_000
-
-
-def _of_a_long_run(config: ConfigDict) -> None:
-  config.parallel.steps_per_call = 100
-  config.log.every_steps = 100

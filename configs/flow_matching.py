@@ -7,7 +7,13 @@ python -m experiments.flow_matching --config=configs/flow_matching.py:reflow
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from configs.base import base_config, sampling_config, unet_config, with_preset
+from configs.base import (
+  base_config,
+  sampling_config,
+  smoke_run,
+  unet_config,
+  with_preset,
+)
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -53,7 +59,7 @@ def digits(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: a tiny network and few steps, for tests."""
-  config.total_steps = 8
+  smoke_run(config)
   config.optimizer.flatten = True
   config.data.batch_size = 16
   config.unet.channels = 8
@@ -61,11 +67,6 @@ def smoke(config: ConfigDict) -> None:
   config.sample.num_steps = 4
   config.sample.chunk_size = 16
   config.likelihood.update(rtol=1e-2, atol=1e-2)
-  config.parallel.steps_per_call = 4
-  config.log.every_steps = 4
-  config.checkpoint.every_steps = 4
-  config.eval.num_samples = 32
-  config.eval.net_steps = 20
   config.eval.euler_steps = (1, 4)
 
 

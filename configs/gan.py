@@ -7,7 +7,7 @@ python -m experiments.gan --config=configs/gan.py:digits
 
 from ml_collections import ConfigDict
 
-from configs.base import adversarial_config, long_run, smoke_run, with_preset
+from configs.base import adversarial_config, long_run, smoke_game, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -44,15 +44,11 @@ def ring(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: tiny networks and few steps, for tests."""
-  smoke_run(config)
+  smoke_game(config)
   config.data.name = "gaussian_mixture"
-  config.data.batch_size = 32
-  config.n_critic = 2
   config.r1 = config.r2 = 0.1
-  config.noise_dimension = 4
   config.generator.update(features=16, num_layers=1)
   config.critic.update(features=16, num_layers=1)
-  config.sample.chunk_size = 16
 
 
 def grid(config: ConfigDict) -> None:
@@ -94,4 +90,6 @@ def mnist(config: ConfigDict) -> None:
   config.generator.features = 1200
   config.critic.features = 240
   long_run(config)
+  config.checkpoint.every_steps = 10_000
+  config.eval.every_steps = 20_000
   config.eval.num_samples = 10_000

@@ -6,7 +6,13 @@ python -m experiments.guided_diffusion --config=configs/guided_diffusion.py:clas
 
 from ml_collections import ConfigDict
 
-from configs.base import base_config, sampling_config, unet_config, with_preset
+from configs.base import (
+  base_config,
+  sampling_config,
+  smoke_run,
+  unet_config,
+  with_preset,
+)
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -61,7 +67,7 @@ def classifier(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: a tiny network and few steps, for tests."""
-  config.total_steps = 8
+  smoke_run(config)
   config.optimizer.flatten = True
   config.data.batch_size = 16
   config.model.channels = 8
@@ -72,13 +78,8 @@ def smoke(config: ConfigDict) -> None:
   config.num_timesteps = 20
   config.sample.num_steps = 4
   config.sample.chunk_size = 32
-  config.parallel.steps_per_call = 4
-  config.log.every_steps = 4
-  config.checkpoint.every_steps = 4
-  config.eval.num_samples = 32
   config.eval.scales = (0.0, 1.0)
   config.eval.scale_samples = 32
-  config.eval.net_steps = 20
 
 
 def cifar10(config: ConfigDict) -> None:

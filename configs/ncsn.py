@@ -6,7 +6,13 @@ python -m experiments.ncsn --config=configs/ncsn.py:cifar10 --workdir=...
 
 from ml_collections import ConfigDict
 
-from configs.base import base_config, sampling_config, unet_config, with_preset
+from configs.base import (
+  base_config,
+  sampling_config,
+  smoke_run,
+  unet_config,
+  with_preset,
+)
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -47,7 +53,7 @@ def digits(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: a tiny network and few steps, for tests."""
-  config.total_steps = 8
+  smoke_run(config)
   config.optimizer.flatten = True
   config.data.batch_size = 16
   config.num_levels = 10
@@ -58,11 +64,6 @@ def smoke(config: ConfigDict) -> None:
   config.sample.num_steps = 4
   config.sample.chunk_size = 16
   config.samplers.annealed_langevin.steps_per_level = 1
-  config.parallel.steps_per_call = 4
-  config.log.every_steps = 4
-  config.checkpoint.every_steps = 4
-  config.eval.num_samples = 32
-  config.eval.net_steps = 20
 
 
 def cifar10(config: ConfigDict) -> None:

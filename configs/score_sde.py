@@ -6,7 +6,13 @@ python -m experiments.score_sde --config=configs/score_sde.py:cifar10_vp --workd
 
 from ml_collections import ConfigDict
 
-from configs.base import base_config, sampling_config, unet_config, with_preset
+from configs.base import (
+  base_config,
+  sampling_config,
+  smoke_run,
+  unet_config,
+  with_preset,
+)
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -63,7 +69,7 @@ def digits(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: a tiny network and few steps, for tests."""
-  config.total_steps = 8
+  smoke_run(config)
   config.optimizer.flatten = True
   config.sdes.vp.first = 1e-2
   config.likelihood_weighting = True
@@ -74,13 +80,8 @@ def smoke(config: ConfigDict) -> None:
   config.model.num_blocks = 1
   config.sample.num_steps = 4
   config.sample.chunk_size = 16
-  config.parallel.steps_per_call = 4
-  config.log.every_steps = 4
-  config.checkpoint.every_steps = 4
   config.likelihood.rtol = config.likelihood.atol = 1e-1
-  config.eval.num_samples = 32
   config.eval.likelihood_examples = 16
-  config.eval.net_steps = 20
 
 
 def ve(config: ConfigDict) -> None:

@@ -6,7 +6,7 @@ python -m experiments.sinkhorn_gan --config=configs/sinkhorn_gan.py:grid
 
 from ml_collections import ConfigDict
 
-from configs.base import base_config, with_preset
+from configs.base import base_config, long_run, smoke_run, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -43,18 +43,13 @@ def digits(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: a tiny network and few steps, for tests."""
-  config.total_steps = 8
+  smoke_run(config)
   config.optimizer.flatten = True
   config.data.batch_size = 16
   config.noise_dimension = 4
   config.dense = {"features": 16, "num_layers": 1}
   config.transport.update(epsilon=0.2, max_iterations=50)
   config.sample.chunk_size = 16
-  config.parallel.steps_per_call = 4
-  config.log.every_steps = 4
-  config.checkpoint.every_steps = 4
-  config.eval.num_samples = 32
-  config.eval.net_steps = 20
 
 
 def grid(config: ConfigDict) -> None:
@@ -93,7 +88,7 @@ def mnist(config: ConfigDict) -> None:
   config.dense = {"features": 500, "num_layers": 2}
   config.optimizer.learning_rate = 5e-3
   config.transport.update(epsilon=4.0, relative=False)
-  _of_a_long_run(config)
+  long_run(config)
 
 
 def cifar10(config: ConfigDict) -> None:
@@ -113,12 +108,7 @@ def cifar10(config: ConfigDict) -> None:
   config.generator = "conv"
   config.conv = {"channels": 64, "num_doublings": 3}
   config.optimizer.learning_rate = 2e-4
-  _of_a_long_run(config)
+  long_run(config)
   config.checkpoint.every_steps = 10_000
   config.eval.every_steps = 20_000
   config.eval.num_samples = 10_000
-
-
-def _of_a_long_run(config: ConfigDict) -> None:
-  config.parallel.steps_per_call = 100
-  config.log.every_steps = 100

@@ -5,7 +5,7 @@ python -m experiments.wgan --config=configs/wgan.py
 
 from ml_collections import ConfigDict
 
-from configs.base import adversarial_config, long_run, smoke_run, with_preset
+from configs.base import adversarial_config, long_run, smoke_game, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -36,13 +36,9 @@ def digits(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: tiny networks and few steps, for tests."""
-  smoke_run(config)
-  config.data.batch_size = 32
-  config.n_critic = 2
-  config.noise_dimension = 4
+  smoke_game(config)
   config.generator.update(channels=8, smallest=2)
   config.critic.update(channels=8, smallest=2)
-  config.sample.chunk_size = 16
 
 
 def cifar10(config: ConfigDict) -> None:
@@ -57,4 +53,6 @@ def cifar10(config: ConfigDict) -> None:
   config.total_steps = 100_000
   config.ema_decay = 0.999
   long_run(config)
+  config.checkpoint.every_steps = 10_000
+  config.eval.every_steps = 20_000
   config.eval.num_samples = 10_000

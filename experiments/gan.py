@@ -28,28 +28,20 @@ import jax.numpy as jnp
 from einops import rearrange
 
 from jgm import cli
-from jgm.core import (
-  Aux,
-  Experiment,
-  choose,
-  gradient_step,
-  make_optimizer,
-  new_state,
-  repeat,
-  with_ema,
-)
+from jgm.core import Aux, Experiment, choose, gradient_step, with_ema
 from jgm.data import make_dataset
-from jgm.data.slices import slice_size, slices
+from jgm.data.slices import slice_size
 from jgm.data.toys import exact_mixture
 from jgm.eval.collapse import diversity, modes_reached
 from jgm.eval.evaluation import make_evaluation
 from jgm.eval.generator import make_generator_pictures
+from jgm.games import alternate, game_optimizers, init_game
 from jgm.losses.divergence import F_DIVERGENCES, alpha_divergence
 from jgm.losses.gan import GAN_LOSSES, f_gan
 from jgm.losses.gradient_penalty import zero_centred_gradient_penalty
 from jgm.models.generator import DenseGenerator
 from jgm.models.mlp import MLP
-from jgm.models.stateful import init_players, stateful
+from jgm.models.stateful import stateful
 from jgm.samplers.generator import PRIORS, make_generator_sampling
 
 LOGIT_LOSSES = ("minimax", "non_saturating", "gan")  # whose score 0 is undecided
@@ -69,13 +61,12 @@ def make(config) -> Experiment:
   )
   critic = MLP(out_features=1, dtype=config.dtype, **config.critic)
   generate, critic_apply = stateful(generator), stateful(critic)
-  total_steps = config.total_steps
-  tx = {
-    "generator": make_optimizer(total_steps=total_steps, **config.generator_optimizer),
-    "critic": make_optimizer(
-      total_steps=total_steps * config.n_critic, **config.critic_optimizer
-    ),
-  }
+  tx = game_optimizers(
+    generator=config.generator_optimizer,
+    critic=config.critic_optimizer,
+    total_steps=config.total_steps,
+    n_critic=config.n_critic,
+  )
 
   def score(params, model_state, x, train):
     points = rearrange(x, "b ... -> b (...)")
@@ -111,28 +102,16 @@ def make(config) -> Experiment:
       metrics["modes"] = modes_reached(fake, mixture)
     return jnp.mean(loss.generator(fake_score)), Aux(metrics, model_state)
 
-  critic_steps = repeat(gradient_step(critic_objective, tx["critic"], "critic"))
+  critic_step = gradient_step(critic_objective, tx["critic"], "critic")
   generator_step = gradient_step(generator_objective, tx["generator"], "generator")
 
-  def each_player(state, batch, key):
-    key_critic, key_generator = jax.random.split(key)
-    batches = slices(batch, config.n_critic)
-    state, critic_metrics = critic_steps(state, batches, key_critic)
-    last = jax.tree.map(lambda rows: rows[-1], batches)  # of which it needs the size
-    state, generator_metrics = generator_step(state, last, key_generator)
-    return state, {**critic_metrics, **generator_metrics}
-
-  step = with_ema(each_player, config.ema_decay, "generator")
+  game = alternate(critic_step, generator_step, n_critic=config.n_critic)
+  step = with_ema(game, config.ema_decay, "generator")
 
   def init(key, pretrained):
-    key_players, key_state = jax.random.split(key)
     z, x = jnp.zeros((1, config.noise_dimension)), jnp.zeros((1, spec.dimensions))
     players = {"generator": (generator, (z,)), "critic": (critic, (x,))}
-    params, model_state = init_players(players, key_players)
-    opt_state = {player: tx[player].init(params[player]) for player in players}
-    return new_state(
-      key_state, params, opt_state, model_state=model_state, ema="generator"
-    )
+    return init_game(players, tx, key)
 
   # What follows draws samples, by the generator's averaged parameters.
 

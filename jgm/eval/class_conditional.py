@@ -26,6 +26,14 @@ BETTER: dict[str, Better] = {
 }
 
 
+class Judged(NamedTuple):
+  """What looks at images by class, and what held-out images score."""
+
+  nets: Nets
+  judge: Classifier
+  measures: Measures
+
+
 class Real(NamedTuple):
   """Held-out images, what looks at them, and what they score themselves."""
 
@@ -63,24 +71,39 @@ def make_class_scalars(
   labels = np.asarray(class_labels(n, spec.num_classes))
 
   @functools.cache
-  def real() -> Real:
-    return measure_real(data, n, seed=seed, net_steps=net_steps)
+  def real() -> Judged:
+    return judge_real(data, seed=seed, net_steps=net_steps)
 
   def scalars(state: TrainState, key: Array) -> dict[str, Scalar]:
     samples = np.asarray(sample(state, key, n)).clip(spec.low, spec.high)
-    found = measure(look(samples, real().nets), labels, real())
+    found = class_measures(look(samples, real().nets), labels, real().judge)
     return {
-      name: as_scalar(name, found[name], real(), spec.num_classes)
-      for name in ("class_accuracy", "class_diversity")
+      name: as_scalar(name, value, real(), spec.num_classes, n)
+      for name, value in found.items()
     }
 
   return scalars
 
 
+def judge_real(data: Dataset, *, seed: int, net_steps: int | None = None) -> Judged:
+  """Trains the nets, or reads them from the cache, and judges all held-out images.
+
+  Raises:
+    ValueError: if the data have no classes.
+  """
+  train, test = data.split("train"), data.split("test")
+  net, judge = make_nets(train, data.spec, name=data.name, seed=seed, steps=net_steps)
+  if judge is None:
+    raise ValueError(f"{data.name} has no classes to tell apart")
+  nets = Nets(net.description, net.features, judge)
+  held_out = look(np.asarray(test["x"]), nets)
+  return Judged(nets, judge, class_measures(held_out, np.asarray(test["label"]), judge))
+
+
 def measure_real(
   data: Dataset, n: int, *, seed: int, net_steps: int | None = None
 ) -> Real:
-  """Trains the nets, or reads them from the cache, and measures real images.
+  """Judges real images, as `judge_real`, and compares them with each other too.
 
   Args:
     data: the dataset.
@@ -92,32 +115,28 @@ def measure_real(
     Real. Its accuracy and diversity are of held-out images, its distance and recall of
     training images in the samples' place.
   """
-  train, test = data.split("train"), data.split("test")
-  net, judge = make_nets(train, data.spec, name=data.name, seed=seed, steps=net_steps)
-  if judge is None:
-    raise ValueError(f"{data.name} has no classes to tell apart")
-  nets = Nets(net.description, net.features, judge)
-  held_out, labels = np.asarray(test["x"]), np.asarray(test["label"])
+  nets, judge, judged = judge_real(data, seed=seed, net_steps=net_steps)
+  held_out = np.asarray(data.split("test")["x"])
   rng = np.random.default_rng(seed)
   seen = look(held_out[rng.permutation(len(held_out))[:n]], nets)
-  all_train = look(np.asarray(train["x"]), nets)
+  all_train = look(np.asarray(data.split("train")["x"]), nets)
   subsets = [
     distances(all_train.take(rows), seen)
     for rows in draw_subsets(rng, len(all_train.pixels), n)
   ]
-  measures = {
-    **{name: floor.mean for name, floor in floors(subsets).items()},
-    "class_accuracy": judge.accuracy(held_out, labels),
-    "class_diversity": class_diversity(nets.features(held_out), labels),
-  }
-  return Real(nets, judge, seen, measures)
+  compared = {name: floor.mean for name, floor in floors(subsets).items()}
+  return Real(nets, judge, seen, {**compared, **judged})
 
 
 def measure(images: Images, labels: np.ndarray, real: Real) -> Measures:
   """Every quantity of samples [N, ...] that were meant to be of the classes [N]."""
+  return {**distances(images, real.test), **class_measures(images, labels, real.judge)}
+
+
+def class_measures(images: Images, labels: np.ndarray, judge: Classifier) -> Measures:
+  """Whether images [N, ...] are of the classes [N], and how varied within these."""
   return {
-    **distances(images, real.test),
-    "class_accuracy": real.judge.accuracy(images.pixels, labels),
+    "class_accuracy": judge.accuracy(images.pixels, labels),
     "class_diversity": class_diversity(images.features, labels),
   }
 
@@ -157,9 +176,14 @@ def class_diversity(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def as_scalar(
-  name: str, value: float, real: Real, num_classes: int, note: str = ""
+  name: str,
+  value: float,
+  real: Judged | Real,
+  num_classes: int,
+  n: int,
+  note: str = "",
 ) -> Scalar:
-  """One quantity beside that of real images; what is noted begins with `note`."""
+  """One quantity of n samples beside that of real images; its note begins so."""
   measured = {
     "class_accuracy": f"{real.judge.description}; ceiling: chance",
     "class_diversity": f"{real.nets.feature_net}; mean distance within a class",
@@ -170,5 +194,5 @@ def as_scalar(
     floor=real.measures[name],
     ceiling={"class_accuracy": 1 / num_classes, "class_diversity": 0.0}.get(name),
     better=BETTER[name],
-    note=f"{note}{measured}; N={len(real.test.pixels)}",
+    note=f"{note}{measured}; N={n}",
   )

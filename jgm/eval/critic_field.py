@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from jgm.core.state import Array
 from jgm.eval.canvas import PRINT, as_points, new_figure, set_title, to_picture
-from jgm.eval.plots import Frame, draw_points, set_frame
+from jgm.eval.plots import Frame, draw_points, outside_note, set_frame
 
 Score = Callable[[Array], Array]  # x [N, 2] -> [N]
 
@@ -72,9 +72,7 @@ def critic_field(
     filled = draw_field(axes, ticks, field, undecided=undecided)
     draw_points(axes, points, size=6, color=colour)
     set_frame(axes, frame)
-    outside = int((~(np.abs(points - frame.middle) <= frame.half).all(axis=1)).sum())
-    words = f" ({outside:,} of {len(points):,} outside the frame)" if outside else ""
-    set_title(axes, name + words, PRINT)
+    set_title(axes, name + outside_note(points, frame), PRINT)
   broken = int((~np.isfinite(field)).sum())
   draw_bar(figure, panels, filled, undecided=undecided, broken=broken)
   return to_picture(figure)

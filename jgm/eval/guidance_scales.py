@@ -83,8 +83,9 @@ def as_scalars(
   name: str, found: Mapping[float, Measures], real: Real, num_classes: int
 ) -> dict[float, Scalar]:
   """One quantity at each scale, beside that of real images."""
+  n = len(real.test.pixels)
   return {
-    w: as_scalar(name, measures[name], real, num_classes, f"guidance w = {w:g}; ")
+    w: as_scalar(name, measures[name], real, num_classes, n, f"guidance w = {w:g}; ")
     for w, measures in found.items()
   }
 

@@ -41,12 +41,19 @@ def mode_coverage(samples: ArrayLike, mixture: GaussianMixture) -> Modes:
   """
   samples = as_features(samples, "samples")
   weights = np.asarray(mixture.weights, np.float64)
-  nearest = nearest_neighbours(samples, np.asarray(mixture.means))
-  mode, distance = nearest.indices[:, 0], nearest.distances[:, 0]
-  good = distance <= REACH * mixture.scale
+  mode, good = nearest_modes(samples, mixture)
   shares = np.bincount(mode[good], minlength=len(weights)) / len(samples)
   histogram = np.bincount(mode, minlength=len(weights)) / len(samples)
   seen = histogram > 0
   kl = np.sum(histogram[seen] * np.log(histogram[seen] / weights[seen]))
   covered = int(np.sum(shares >= LEAST_SHARE * weights))
   return Modes(covered, float(good.mean()), max(0.0, float(kl)), shares)
+
+
+def nearest_modes(
+  samples: np.ndarray, mixture: GaussianMixture
+) -> tuple[np.ndarray, np.ndarray]:
+  """The mode that each sample [N, D] is nearest to, and whether it is good: [N]."""
+  nearest = nearest_neighbours(samples, np.asarray(mixture.means))
+  mode, distance = nearest.indices[:, 0], nearest.distances[:, 0]
+  return mode, distance <= REACH * mixture.scale

@@ -50,10 +50,15 @@ def scatter_2d(samples: ArrayLike, real: ArrayLike | None = None) -> NDArray[np.
     axes = figure.add_subplot(1, len(sets), index)
     draw_points(axes, points, size=5)
     set_frame(axes, frame)
-    outside = int((~(np.abs(points - frame.middle) <= frame.half).all(axis=1)).sum())
-    caption += f" ({outside:,} of {len(points):,} outside the frame)" if outside else ""
+    caption += outside_note(points, frame)
     set_title(axes, caption, PRINT)
   return to_picture(figure)
+
+
+def outside_note(points: NDArray[np.float64], frame: Frame) -> str:
+  """How many points [N, 2] a frame does not show, not finite ones among them; or ""."""
+  outside = int((~(np.abs(points - frame.middle) <= frame.half).all(axis=1)).sum())
+  return f" ({outside:,} of {len(points):,} outside the frame)" if outside else ""
 
 
 def scatter_strip(

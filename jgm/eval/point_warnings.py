@@ -9,8 +9,7 @@ from jgm.data.gaussian_mixture import GaussianMixture
 from jgm.eval.image_warnings import warn_of_little_overlap
 from jgm.eval.manifold import balls_holding, radii
 from jgm.eval.measures import Measures
-from jgm.eval.modes import LEAST_SHARE, REACH, mode_coverage
-from jgm.eval.neighbours import nearest_neighbours
+from jgm.eval.modes import LEAST_SHARE, mode_coverage, nearest_modes
 from jgm.eval.point_reference import PointReference
 
 # A mode of which fewer are expected may have lost two thirds of them by chance.
@@ -68,9 +67,7 @@ def warn_of_narrow_modes(
   samples: np.ndarray, mixture: GaussianMixture
 ) -> tuple[str, ...]:
   """Says so where good samples lie closer together than the modes are wide."""
-  nearest = nearest_neighbours(samples, np.asarray(mixture.means))
-  mode, distance = nearest.indices[:, 0], nearest.distances[:, 0]
-  good = distance <= REACH * mixture.scale
+  mode, good = nearest_modes(samples, mixture)
   groups = [samples[good & (mode == k)] for k in np.unique(mode[good])]
   freedom = sum(len(each) - 1 for each in groups)
   if freedom < MIN_EXPECTED:

@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from jgm.models.conv import Conv
 from jgm.models.norm import GroupNorm
+from jgm.models.pixels import doubled
 
 Array = jax.Array
 Bounds = tuple[float, float]
@@ -70,7 +71,7 @@ class ConvGenerator(nn.Module):
     y = nn.Dense(math.prod(small), dtype=self.dtype, name="first")(z)
     y = nn.relu(GroupNorm()(y.reshape(len(z), *small)))
     for level in reversed(range(self.num_doublings)):
-      y = y.repeat(2, axis=1).repeat(2, axis=2)
+      y = doubled(y)
       y = Conv(self.channels * 2**level, use_bias=False, dtype=self.dtype)(y)
       y = nn.relu(GroupNorm()(y))
     y = Conv(out_channels, dtype=self.dtype, name="last")(y)

@@ -26,6 +26,11 @@ def spread(values: Array, x: Array) -> Array:
   return _product(ones, values[:, None]).reshape(batch, *pixels, -1)
 
 
+def doubled(x: Array) -> Array:
+  """Each pixel of x [B, H, W, C] as 2 x 2 of them: [B, 2 H, 2 W, C]."""
+  return x.repeat(2, axis=1).repeat(2, axis=2)
+
+
 def add_bias(x: Array, bias: Array) -> Array:
   """x [..., C] plus the bias [C] of each channel, in x's dtype."""
   flat = rearrange(x, "... c -> 1 (...) c")

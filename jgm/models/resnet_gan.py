@@ -16,7 +16,7 @@ from jgm.models.conditional import (
   normalized,
 )
 from jgm.models.conv import Conv
-from jgm.models.pixels import pixel_sum
+from jgm.models.pixels import doubled, pixel_sum
 
 Array = jax.Array
 # He's in the residual branches, whose ReLUs halve the variance; Glorot's elsewhere.
@@ -165,7 +165,7 @@ class _GeneratorBlock(nn.Module):
         self.num_classes, self.axis_name, self.dtype, name=f"norm_{i}"
       )
       y = nn.relu(norm(y, label, train))
-      y = _double(y) if grow else y
+      y = doubled(y) if grow else y
       return Conv(
         self.features,
         use_bias=False,
@@ -184,7 +184,7 @@ class _GeneratorBlock(nn.Module):
       name="shortcut",
     )
     # Pixel by pixel, so it may come before the doubling, where it costs a quarter.
-    return y + _double(shortcut(x))
+    return y + doubled(shortcut(x))
 
 
 class _DiscriminatorBlock(nn.Module):
@@ -216,11 +216,6 @@ class _DiscriminatorBlock(nn.Module):
       # Pixel by pixel, so it may come after the mean, where it costs a quarter.
       x = conv(x, "shortcut", 1, _GLOROT)
     return y + x
-
-
-def _double(x: Array) -> Array:
-  """Each pixel of x [B, H, W, C] as 2 x 2 of them."""
-  return x.repeat(2, axis=1).repeat(2, axis=2)
 
 
 def _halve(x: Array) -> Array:

@@ -4,7 +4,7 @@ Batch statistics and the vectors of spectral normalisation are what changes. A n
 that has neither has an empty model state, and is called in the same way.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -50,22 +50,3 @@ def init_stateful(model: nn.Module, key: Array, *inputs: Any) -> tuple[PyTree, P
   """
   variables = dict(model.init(key, *inputs))
   return variables.pop("params"), variables
-
-
-def init_players(
-  players: Mapping[str, tuple[nn.Module, tuple[Any, ...]]], key: Array
-) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
-  """The first parameters and model states of several networks, by player.
-
-  Args:
-    players: {player: (network, examples of its inputs)}.
-    key: typed key [].
-
-  Returns:
-    (params, model_state), with the players as keys.
-  """
-  params, model_state = {}, {}
-  keys = jax.random.split(key, len(players))
-  for one, (player, (model, inputs)) in zip(keys, players.items(), strict=True):
-    params[player], model_state[player] = init_stateful(model, one, *inputs)
-  return params, model_state

@@ -11,7 +11,7 @@ from jgm.models.attention import AttentionBlock
 from jgm.models.conv import Conv
 from jgm.models.embedding import sinusoidal_embedding
 from jgm.models.norm import GroupNorm
-from jgm.models.pixels import spread
+from jgm.models.pixels import doubled, spread
 
 Array = jax.Array
 
@@ -110,7 +110,7 @@ class UNet(nn.Module):
         attends = y.shape[1] in self.attention_resolutions
         y = block(y, width, f"up_{level}_{i}", attends)
       if level:
-        y = y.repeat(2, axis=1).repeat(2, axis=2)
+        y = doubled(y)
         y = Conv(width, dtype=self.dtype, name=f"grow_{level}")(y)
 
     y = nn.swish(GroupNorm()(y))
