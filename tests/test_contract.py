@@ -146,6 +146,14 @@ def descending(request):
   return built
 
 
+@pytest.fixture(scope="module", params=EVERYWHERE)
+def replicated(request):
+  """As pmap has it: `make` gives its networks the name of the replicas' axis."""
+  config = by_gradient_descent(smoke(request.param))
+  config.parallel.strategy = "pmap"
+  return Built(module_of(request.param), config)
+
+
 def assert_same_run(a, b):
   """Parameters after 5 steps of gradient descent, to 1e-5 of their leaf's size."""
 
@@ -260,15 +268,15 @@ def test_eight_devices_are_one(descending):
   assert_same_run(one_state, eight_state)
 
 
-def test_pmap_is_the_replica_step_under_vmap(descending):
-  pmap = descending.make_program(strategy="pmap")
-  experiment = descending.experiment
-  replicas, mapped_metrics = descending.run(5, program=pmap)
+def test_pmap_is_the_replica_step_under_vmap(replicated):
+  pmap = replicated.make_program(strategy="pmap")
+  experiment = replicated.experiment
+  replicas, mapped_metrics = replicated.run(5, program=pmap)
   assert_replicas_agree(experiment, replicas)
   call, _ = make_replica(experiment, 8, steps_per_call=STEPS_PER_CALL)
-  state = split_replicas(experiment, descending.program.init(0), 8)
+  state = split_replicas(experiment, replicated.program.init(0), 8)
   over_replicas = jax.vmap(call, in_axes=(0, None, None), axis_name="data")
-  state, metrics, _ = jax.jit(over_replicas)(state, descending.arrays(), jnp.array(5))
+  state, metrics, _ = jax.jit(over_replicas)(state, replicated.arrays(), jnp.array(5))
   assert_replicas_agree(experiment, state)
   assert_same_metrics(mapped_metrics, jax.tree.map(lambda m: m[0], metrics))
   assert_same_run(pmap.whole(replicas), merge_replicas(experiment, state))
