@@ -136,6 +136,99 @@ def unet_config(**values: Any) -> ConfigDict:
   return config
 
 
+def text_config() -> ConfigDict:
+  """The defaults of a language model: of the bytes of CPython's documentation.
+
+  Returns:
+    `base_config` with text as its data, and the sections `model`, the fields of
+    `jgm.models.transformer.Decoder` that a config sets, and `decoding`.
+  """
+  config = base_config()
+  config.data.name = "docs"
+  config.data.batch_size = 16
+  config.data.context = 128  # T, in tokens
+  config.data.tokenizer = "bytes"  # or "bpe", byte pairs learnt from the training text
+  config.data.vocab_size = placeholder(int)  # of "bpe"
+  config.ema_decay = 0.99
+  config.tie_embeddings = True
+  config.model = {
+    "max_length": 128,
+    "features": 128,
+    "num_layers": 4,
+    "num_heads": 4,
+    "num_kv_heads": placeholder(int),  # fewer than num_heads: grouped queries
+    "positions": "learned",  # or "sinusoidal", "rotary", "alibi"
+    "dropout": 0.0,
+    "remat": False,
+  }
+  config.decoding = {  # None excludes no token
+    "temperature": 1.0,  # 0: the likeliest token
+    "top_k": placeholder(int),
+    "top_p": placeholder(float),
+    "min_p": placeholder(float),
+  }
+  config.sample = {"chunk_size": 64}  # texts at a time
+  return config
+
+
+def smoke_text(config: ConfigDict) -> None:
+  """`smoke_run` of a language model: a tiny network and short texts."""
+  smoke_run(config)
+  config.model.update(max_length=16, features=16, num_layers=1, num_heads=2)
+  config.data.context = 16
+  config.sample.chunk_size = 16
+
+
+def policy_config() -> ConfigDict:
+  """The defaults of a language model that learns from rewards or preferences.
+
+  Returns:
+    `text_config` with what is to be completed, by whom at first, and for what reward.
+  """
+  config = text_config()
+  config.data.context = 48  # T: a prompt, and after it a completion
+  config.decoding.num_tokens = 32  # N, of a completion
+  # The policy begins as this run of `gpt`, and is held to it.
+  config.reference = {
+    "config": "configs/gpt.py",  # None: a network that was not trained
+    "workdir": placeholder(str),  # of that run; None: the default one
+    "embedding_scale": 1.0,  # of a network that was not: 1 is all but uniform
+  }
+  config.rule = {
+    "name": "letters",  # the share of some letters; or "table", at random for each
+    "letters": "aeiou",
+    "scale": 10.0,
+    "seed": 0,  # of the table
+  }
+  # A run of `reward_model` to learn from in the place of the rule; None: the rule.
+  config.reward_model = {"config": placeholder(str), "workdir": placeholder(str)}
+  config.beta = 0.1  # the weight of the KL from the reference, in rewards per nat
+  config.eval.num_samples = 512
+  config.sample.chunk_size = 128
+  return config
+
+
+def listed_completions(config: ConfigDict) -> None:
+  """No prompt and 4^4 completions, each with a reward at random: all is known."""
+  config.data.name = "no_prompt"
+  config.data.vocab_size = 4
+  config.data.context = 5
+  config.decoding.num_tokens = 4
+  config.model.update(max_length=5, features=32, num_layers=2, num_heads=2)
+  config.reference.config = None
+  config.reference.embedding_scale = 10.0
+  config.rule.update(name="table", scale=1.0)
+  config.beta = 0.5
+
+
+def smoke_policy(config: ConfigDict) -> None:
+  """`smoke_text` of a policy, from the `smoke` of `gpt`."""
+  smoke_text(config)
+  config.data.context = 12
+  config.decoding.num_tokens = 6
+  config.reference.config = "configs/gpt.py:smoke"
+
+
 def sampling_config(sampler: str, *, num_steps: int) -> ConfigDict:
   """The sections `sample` and `samplers` of a method that walks from noise to data.
 

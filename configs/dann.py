@@ -31,13 +31,13 @@ def get_config(preset: str = "") -> ConfigDict:
 def digits(config: ConfigDict) -> None:
   """The default: 8x8 digits to digits over photographs; minutes on two CPU cores."""
   config.data.batch_size = 64
-  config.data.photo_strength = 0.4
-  config.total_steps = 4000
+  config.data.photo_strength = 0.5
+  config.total_steps = 3000
   config.ema_decay = 0.99
   config.model.kernel_size = 3
-  config.optimizer.algorithm = "sgd"
-  config.optimizer.learning_rate = 0.1
-  config.optimizer.clip_norm = None
+  config.model.features = 128  # without them, what is where decides the domain
+  config.domain_classifier = {"features": 200, "num_layers": 2}
+  config.optimizer.b1 = 0.5
   config.optimizer.decay = "cosine"
   config.optimizer.flatten = True
 

@@ -11,6 +11,7 @@ ANY = None
 # room -> the rooms of jgm that it may import beside itself
 MAY_IMPORT = {
   "core": set(),
+  "environments": set(),
   "losses": {"noise"},
   "models": set(),
   "noise": set(),
@@ -18,7 +19,19 @@ MAY_IMPORT = {
   "samplers": {"noise"},
   "cache": set(),
   "data": {"core", "cache", "noise", "losses", "models", "ot", "samplers"},
-  "eval": {"core", "cache", "data", "noise", "losses", "models", "ot", "samplers"},
+  "eval": {
+    "core",
+    "cache",
+    "data",
+    "environments",
+    "noise",
+    "losses",
+    "models",
+    "ot",
+    "policy",
+    "samplers",
+  },
+  "policy": {"core", "data", "losses", "models", "samplers"},
 }
 
 

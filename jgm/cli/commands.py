@@ -1,6 +1,11 @@
 """What each `--mode` does."""
 
-from jgm.cli.console import print_message, print_results, print_warnings
+from jgm.cli.console import (
+  print_message,
+  print_results,
+  print_texts,
+  print_warnings,
+)
 from jgm.cli.flags import Options
 from jgm.cli.log import MetricsLog
 from jgm.cli.opening import existing_run, run_to_train
@@ -35,5 +40,6 @@ def _evaluate(run: Run) -> None:
   evaluations = evaluate(run, restored.state)
   with MetricsLog(run.folder.path) as log:
     where = publish(run, log, evaluations, restored.state, restored.step)
+  print_texts(evaluations)
   print_results([evaluation.scalars for evaluation in evaluations], where=where)
   print_warnings(evaluations)

@@ -22,6 +22,7 @@ from jgm.core.experiment import Evaluation, Scalar
 from jgm.eval.results import Result, format_number, format_spread, results
 
 _WIDEST = 78  # a line that fits any terminal needs no rewrapping when it is resized
+_MOST_LINES = 60  # of a text, at the terminal
 _WINDOW = 30.0  # s of recent training from which the speed is told
 
 
@@ -271,6 +272,27 @@ def print_warnings(evaluations: Sequence[Evaluation]) -> None:
   """Prints what evaluations warn of, each warning once."""
   for warning in dict.fromkeys(w for each in evaluations for w in each.warnings):
     print_message(f"warning: {warning}")
+
+
+def print_texts(
+  evaluations: Sequence[Evaluation], *, console: Console | None = None
+) -> None:
+  """Prints the texts of the first evaluation, each under its caption."""
+  for evaluation in evaluations[:1]:
+    for caption, text in evaluation.texts.items():
+      print_text(caption, text, console=console)
+
+
+def print_text(caption: str, text: str, *, console: Console | None = None) -> None:
+  """Prints a text under its caption, in its own lines; of a long one, the beginning."""
+  console = console or make_console()
+  lines = text.splitlines()
+  console.print()
+  console.print(Text(caption, style="bold"), soft_wrap=True)
+  console.print(Text("\n".join(lines[:_MOST_LINES])), soft_wrap=True)
+  if len(lines) > _MOST_LINES:
+    more = f"({len(lines) - _MOST_LINES} more lines in samples/)"
+    console.print(Text(more, style="dim"), soft_wrap=True)
 
 
 def print_error(error: object, *, console: Console | None = None) -> None:

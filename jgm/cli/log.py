@@ -22,14 +22,15 @@ Row = dict[str, Any]  # {"step": int, name: float, int or list of these}
 # JSON has no word for these three. They are kept as strings, which `read_rows` turns
 # back into floats; a null would not say which of them it was.
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_PICTURE = re.compile(r"(?P<slug>.+)-(?P<step>\d{8,})\.png")
+_SAMPLE = re.compile(r"(?P<slug>.+)-(?P<step>\d{8,})\.(?P<kind>png|txt)")
 
 
 class MetricsLog:
-  """What a run has measured: `metrics.jsonl`, `samples/*.png`, TensorBoard events.
+  """What a run has measured: `metrics.jsonl`, `samples/*`, TensorBoard events.
 
-  The rows and the pictures are what counts; the events are derived from them. Rows are
-  the same bits in every run of the same config, but for the names under `time/`.
+  The rows, the pictures and the texts are what counts; the events are derived from
+  them. Rows are the same bits in every run of the same config, but for the names under
+  `time/`.
   """
 
   def __init__(self, workdir: str | os.PathLike[str]):
@@ -71,11 +72,18 @@ class MetricsLog:
       ValueError: where the picture is not uint8 [H, W, 3].
     """
     png = png_bytes(picture)
-    slug = re.sub(r"[^a-z0-9]+", "-", caption.lower()).strip("-") or "picture"
+    slug = _slug(caption) or "picture"
     path = self._workdir / "samples" / f"{slug}-{step:08d}.png"
     events = self._open_events()
     replace_file(path, png)
     events.image(step, slug, png, time.time())
+    return path
+
+  def write_text(self, step: int, caption: str, text: str) -> epath.Path:
+    """Writes a text to `samples/CAPTION-STEP.txt`, in UTF-8; returns its path."""
+    slug = _slug(caption) or "text"
+    path = self._workdir / "samples" / f"{slug}-{step:08d}.txt"
+    replace_file(path, text.rstrip("\n").encode() + b"\n")
     return path
 
   def cut(self, step: int) -> list[Row]:
@@ -84,8 +92,8 @@ class MetricsLog:
     The rows go in one move, so a kill leaves either all of them or none.
     """
     kept = [row for row in self.rows() if row["step"] <= step]
-    for path, _, at in self._pictures():
-      if at > step:
+    for path, match in self._samples():
+      if int(match["step"]) > step:
         path.unlink()
     self._close_events()
     self._journal.replace(_encode_rows(kept))
@@ -117,11 +125,11 @@ class MetricsLog:
   ) -> None:
     self.close()
 
-  def _pictures(self) -> list[tuple[epath.Path, str, int]]:
+  def _samples(self) -> list[tuple[epath.Path, re.Match[str]]]:
     folder = self._workdir / "samples"
     names = sorted(folder.iterdir()) if folder.exists() else []
-    matches = [(path, _PICTURE.fullmatch(path.name)) for path in names]
-    return [(path, m["slug"], int(m["step"])) for path, m in matches if m]
+    matches = [(path, _SAMPLE.fullmatch(path.name)) for path in names]
+    return [(path, match) for path, match in matches if match]
 
   def _open_events(self) -> EventFile:
     if self._events is None:
@@ -130,9 +138,11 @@ class MetricsLog:
       for row in self.rows():
         self._write_events(row)
         times[row["step"]] = row["time/unix"]
-      for path, slug, step in self._pictures():
-        at = times.get(step, time.time())
-        self._events.image(step, slug, path.read_bytes(), at)
+      for path, match in self._samples():
+        if match["kind"] == "png":
+          step = int(match["step"])
+          at = times.get(step, time.time())
+          self._events.image(step, match["slug"], path.read_bytes(), at)
     return self._events
 
   def _write_events(self, row: Row) -> None:
@@ -157,6 +167,10 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
   """
   file = epath.Path(path)
   return _decode(file.read_bytes() if file.exists() else b"", file)
+
+
+def _slug(caption: str) -> str:
+  return re.sub(r"[^a-z0-9]+", "-", caption.lower()).strip("-")
 
 
 def _decode(content: bytes, path: epath.Path) -> list[Row]:

@@ -1,4 +1,4 @@
-"""`--mode=sample`: a picture and the samples themselves."""
+"""`--mode=sample`: a picture or a text, and the samples themselves."""
 
 import itertools
 from typing import Any
@@ -7,16 +7,20 @@ import jax
 import numpy as np
 from etils import epath
 
-from jgm.cli.console import print_message
+from jgm.cli.console import print_message, print_text
 from jgm.cli.errors import for_the_user
 from jgm.cli.flags import Options
 from jgm.cli.run import Run, of_seed, restore_whole
 from jgm.core.program import base_key
+from jgm.data.text_spec import TextSpec
+from jgm.eval.passages import sample_text
 from jgm.eval.pictures import sample_picture, write_png
 
 
 def sample(run: Run, options: Options) -> None:
   """Draws samples from the newest checkpoint into `samples/samples.npz` and `.png`.
+
+  Samples of text are written as `.txt` and at the terminal, and not as a picture.
 
   Those that were drawn before stay, as `samples-1`, `samples-2`, ...: each file says of
   which step, seed and conditions its samples are.
@@ -43,15 +47,27 @@ def sample(run: Run, options: Options) -> None:
     np.savez_compressed(file, **{k: np.asarray(v) for k, v in arrays.items()})  # type: ignore[arg-type]
   print_message(f"{options.num_samples} samples of step {restored.step}:\n  {path}")
   if run.experiment.data is not None:
-    picture = path.with_suffix(".png")
-    write_png(picture, sample_picture(arrays["samples"], run.experiment.data.spec))
-    print_message(f"  {picture}")
+    _show(arrays["samples"], run.experiment.data.spec, path, options)
+
+
+def _show(samples: Any, spec: Any, path: epath.Path, options: Options) -> None:
+  """Writes what a person can look at beside `path`: a picture or a text."""
+  if isinstance(spec, TextSpec):
+    text = sample_text(samples, spec.tokenizer, options.conditions.get("prompt", ""))
+    shown = path.with_suffix(".txt")
+    shown.write_text(text + "\n", encoding="utf-8")
+    print_message(f"  {shown}")
+    print_text("samples", text)
+  else:
+    shown = path.with_suffix(".png")
+    write_png(shown, sample_picture(samples, spec))
+    print_message(f"  {shown}")
 
 
 def _keep_earlier(folder: epath.Path) -> None:
-  """Moves samples.npz and samples.png out of the way, to the first free number."""
+  """Moves samples.npz and what shows them out of the way, to the first free number."""
   is_free = lambda i: not (folder / f"samples-{i}.npz").exists()
   number = next(filter(is_free, itertools.count(1)))
-  for kind in ("npz", "png"):
+  for kind in ("npz", "png", "txt"):
     if (path := folder / f"samples.{kind}").exists():
       path.rename(folder / f"samples-{number}.{kind}")

@@ -8,6 +8,7 @@ from jgm.cli.console import (
   Progress,
   print_message,
   print_results,
+  print_texts,
   print_warnings,
 )
 from jgm.cli.errors import UserError
@@ -48,6 +49,7 @@ def train(run: Run) -> None:
       session = _Session(run, log, progress, window)
       state, step = session.take_steps(state, step, asked_to_end)
       evaluations, where = session.evaluate(state, step)
+  print_texts(evaluations)
   print_results([each.scalars for each in evaluations], where=where)
   print_warnings(evaluations)
 

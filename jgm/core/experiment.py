@@ -49,11 +49,12 @@ class Scalar(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-  """Numbers and pictures of one state."""
+  """Numbers, pictures and texts of one state."""
 
   scalars: Mapping[str, Scalar]
   images: Mapping[str, Any]  # caption -> uint8 [H, W, 3], ready to look at
   warnings: tuple[str, ...] = ()  # what a person must know: a collapse, copies of data
+  texts: Mapping[str, str] = {}  # caption -> what a model wrote, ready to read
 
 
 class LogProb(NamedTuple):

@@ -4,12 +4,16 @@
 do, at their first call.
 """
 
+from typing import Any
+
 from jgm.core.experiment import Dataset
 from jgm.data.blended import SUFFIX, make_blended
 from jgm.data.digits import make_digits
+from jgm.data.docs import make_docs
 from jgm.data.errors import DatasetError
+from jgm.data.no_prompt import NO_PROMPT, make_no_prompt
 from jgm.data.photos import make_photos
-from jgm.data.prepared import EMBEDDED
+from jgm.data.prepared import EMBEDDED, EMBEDDED_TEXT
 from jgm.data.spec import (
   DataSpec,
   bits_per_dim,
@@ -18,13 +22,17 @@ from jgm.data.spec import (
   to_levels,
   to_uint8,
 )
+from jgm.data.text_spec import TextSpec
 from jgm.data.tfds import make_tfds_dataset
+from jgm.data.tfds_text import make_tfds_text
 from jgm.data.toys import TOYS, make_toy
 
 __all__ = [
   "EMBEDDED",
+  "EMBEDDED_TEXT",
   "DataSpec",
   "DatasetError",
+  "TextSpec",
   "bits_per_dim",
   "dequantise",
   "from_levels",
@@ -44,12 +52,16 @@ def make_dataset(
   in_memory: bool = False,
   arrangement: str = "ring",
   photo_strength: float = 1.0,
+  context: int | None = None,
+  tokenizer: str = "bytes",
+  vocab_size: int | None = None,
 ) -> Dataset:
   """A dataset by name; building it reads nothing.
 
   Args:
     name: an embedded dataset (`EMBEDDED`), or any of TFDS's as name[/config][:version];
-      or either with "_over_photos" after it, grey images blended over photographs.
+      or either with "_over_photos" after it, grey images blended over photographs. With
+      a `context`, a text: one of `EMBEDDED_TEXT`, or any of TFDS's that has some.
     batch_size: the global batch size, B.
     seed: the seed of the order, the flips and the draws: the data's own.
     data_dir: where TFDS datasets are kept, a folder or `gs://...`; default: TFDS's.
@@ -58,17 +70,34 @@ def make_dataset(
       over photographs always does.
     arrangement: of `gaussian_mixture`: 8 on a "ring", 25 on a "grid", or a "pair".
     photo_strength: of "_over_photos": what photographs are multiplied by; at most 1.
+    context: of text, and of nothing else: the number of tokens of a window, T.
+    tokenizer: of text: "bytes", or "bpe", byte pairs learnt from the training text.
+    vocab_size: of "bpe": how many tokens, V.
 
   Returns:
     A Dataset. Its batches are {"x": float32 [B, *spec.shape], "label": int32 [B]}:
-    images [H, W, C] with values in [low, high], or points [2] in the plane.
+    images [H, W, C] with values in [low, high], or points [2] in the plane. Those of
+    text are {"tokens": int32 [B, T+1]}.
 
   Raises:
     DatasetError: if the batch size is less than 1, there is no such dataset (names the
-      nearest one) or it is not prepared (names the command that prepares it).
+      nearest one) or it is not prepared (names the command that prepares it); if a text
+      has no `context`, or what is no text has one.
   """
   if batch_size < 1:
     raise DatasetError(f"config.data.batch_size is {batch_size}: it is at least 1")
+  if context is not None:
+    return _make_text(
+      name,
+      data_dir,
+      batch_size=batch_size,
+      seed=seed,
+      context=context,
+      tokenizer=tokenizer,
+      vocab_size=vocab_size,
+    )
+  if name in EMBEDDED_TEXT:
+    raise DatasetError(f"{name} is text: config.data.context says how much at a time")
   if name.endswith(SUFFIX):
     digits = make_dataset(
       name.removesuffix(SUFFIX),
@@ -93,3 +122,16 @@ def make_dataset(
     flip=flip,
     in_memory=in_memory,
   )
+
+
+def _make_text(name: str, data_dir: str | None, **options: Any) -> Dataset:
+  if name in EMBEDDED or name.endswith(SUFFIX):
+    raise DatasetError(
+      f"{name} is no text, and config.data.context is of text alone. Embedded texts: "
+      + ", ".join(EMBEDDED_TEXT)
+    )
+  if name == "docs":
+    return make_docs(**options)
+  if name == NO_PROMPT:
+    return make_no_prompt(**options)
+  return make_tfds_text(name, data_dir=data_dir, **options)

@@ -13,6 +13,7 @@ from jgm.data.spec import DataSpec
 from jgm.data.toys import TOYS
 
 EMBEDDED = ("digits", "photos", "digits_over_photos", *TOYS)
+EMBEDDED_TEXT = ("docs", "no_prompt")
 INFO = "dataset_info.json"
 
 
@@ -94,10 +95,11 @@ def _not_found(name: Name, data_dir: str, folder: pathlib.Path) -> str:
     choices = ", ".join(f"{name.dataset}/{config}" for config in configs)
     return f"dataset {name.dataset!r} has several configs in {data_dir}: {choices}"
   prepared = [path.parent.parent.name for path in folder.parent.glob(f"*/*/{INFO}")]
-  known = {*EMBEDDED, *prepared, *catalogue()}
+  known = {*EMBEDDED, *EMBEDDED_TEXT, *prepared, *catalogue()}
   if name.dataset not in known:
     return (
-      f"{unknown(name.dataset, known)} Embedded: {', '.join(EMBEDDED)}; "
+      f"{unknown(name.dataset, known)} Embedded: "
+      f"{', '.join((*EMBEDDED, *EMBEDDED_TEXT))}; "
       f"prepared in {data_dir}: {', '.join(sorted(prepared)) or 'none'}"
     )
   return (

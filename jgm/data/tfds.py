@@ -99,7 +99,7 @@ def read_spec(folder: pathlib.Path) -> DataSpec:
     )
   if image.np_dtype != np.uint8:
     raise DatasetError(f"{info.full_name} has {image.np_dtype} images, not uint8")
-  _check_format(info)
+  check_format(info)
   classes = getattr(label, "num_classes", None) or 0
   return DataSpec(
     shape=tuple(image.shape),
@@ -167,7 +167,8 @@ def _split_name(info: Any, split: str) -> str:
   raise DatasetError(f"{info.full_name} has no split {split!r}: {list(info.splits)}")
 
 
-def _check_format(info: Any) -> None:
+def check_format(info: Any) -> None:
+  """Raises a DatasetError if a dataset's files need TensorFlow to be read."""
   if info.file_format.value != "array_record":
     raise DatasetError(
       f"{info.full_name} is prepared as {info.file_format.value}, which needs "

@@ -88,6 +88,7 @@ def render(
     introduction=introduction,
     command=_command(command),
     warnings=_warnings(evaluations),
+    texts=_texts(evaluations),
     figures=_figures(evaluations),
     numbers=_numbers(evaluations),
     curves=_curves(rows, evaluations),
@@ -140,14 +141,28 @@ def _warnings(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _figures(evaluations: Sequence[Evaluation]) -> str:
-  """All pictures of the first seed, and the first picture of each of the others."""
-  figures = []
-  for seed, evaluation in enumerate(evaluations):
-    images = list(evaluation.images.items())
-    for caption, picture in images[: None if seed == 0 else 1]:
-      words = caption if len(evaluations) == 1 else f"{caption} (seed {seed})"
-      figures.append(_figure(words, np.asarray(picture)))
-  return "\n".join(figures)
+  shown = _of_each_seed([evaluation.images for evaluation in evaluations])
+  return "\n".join(_figure(words, np.asarray(picture)) for words, picture in shown)
+
+
+def _of_each_seed(evaluated: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
+  """All that the first seed has, and the first of each of the others, with captions."""
+  shown = []
+  for seed, by_caption in enumerate(evaluated):
+    for caption, what in list(by_caption.items())[: None if seed == 0 else 1]:
+      words = caption if len(evaluated) == 1 else f"{caption} (seed {seed})"
+      shown.append((words, what))
+  return shown
+
+
+def _texts(evaluations: Sequence[Evaluation]) -> str:
+  shown = _of_each_seed([evaluation.texts for evaluation in evaluations])
+  return "\n".join(
+    f"<figure><figcaption>{_prose(words)}</figcaption>"
+    # a line's end right after the tag would be taken for layout
+    f'<pre class="text" tabindex="0">\n{_escape(text)}</pre></figure>'
+    for words, text in shown
+  )
 
 
 def _figure(caption: str, picture: np.ndarray) -> str:

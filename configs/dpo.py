@@ -1,0 +1,47 @@
+"""DPO: the default teaches a GPT to write vowels, in minutes on two CPU cores.
+
+python -m experiments.dpo --config=configs/dpo.py
+python -m experiments.dpo --config=configs/dpo.py:enumerable
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import listed_completions, policy_config, smoke_policy, with_preset
+
+
+def get_config(preset: str = "") -> ConfigDict:
+  """The config of experiments/dpo.py: the default's, then what the preset changes."""
+  config = policy_config()
+  config.loss = "dpo"  # or "ipo"
+  config.tau = 0.1  # IPO's weight of the KL, in probabilities per nat
+  config.label_smoothing = 0.0  # DPO's: the share of choices that were flipped
+  config.reduction = "sum"  # of log-probabilities over tokens; or "mean"
+  presets = (vowels, learned, enumerable, smoke)
+  return with_preset(config, preset, presets, default=vowels)
+
+
+def vowels(config: ConfigDict) -> None:
+  """The default: a GPT of CPython's documentation learns to write more vowels."""
+  config.total_steps = 300
+  config.data.batch_size = 64
+  config.optimizer.learning_rate = 3e-4
+
+
+def learned(config: ConfigDict) -> None:
+  """The same, but the reward is a model's that has learnt it from preferences."""
+  vowels(config)
+  config.reward_model.config = "configs/reward_model.py"
+
+
+def enumerable(config: ConfigDict) -> None:
+  """256 completions, all listed: the best policy is known, and no number has noise."""
+  listed_completions(config)
+  config.total_steps = 2000
+  config.data.batch_size = 256
+  config.optimizer.learning_rate = 3e-3
+  config.optimizer.decay = "cosine"
+
+
+def smoke(config: ConfigDict) -> None:
+  """Seconds: a tiny network and few steps, for tests."""
+  smoke_policy(config)

@@ -1,0 +1,69 @@
+"""GPT: the default trains on CPython's documentation in minutes on two CPU cores.
+
+python -m experiments.gpt --config=configs/gpt.py
+python -m experiments.gpt --config=configs/gpt.py:shakespeare
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import long_run, smoke_text, text_config, with_preset
+
+
+def get_config(preset: str = "") -> ConfigDict:
+  """The config of experiments/gpt.py: the default's, then what the preset changes."""
+  config = text_config()
+  config.optimizer.learning_rate = 2e-3
+  config.optimizer.b2 = 0.95
+  config.optimizer.weight_decay = 0.1
+  config.optimizer.decay = "cosine"
+  config.z_loss = 0.0  # the weight of (log Z)^2; PaLM's is 1e-4
+  config.eval.chunk_size = 64  # windows of text at a time
+  presets = (docs, smoke, shakespeare, gpt2_medium)
+  return with_preset(config, preset, presets, default=docs)
+
+
+def docs(config: ConfigDict) -> None:
+  """The default: 0.8M parameters on the bytes of CPython's documentation; minutes."""
+  config.total_steps = 3000
+
+
+def smoke(config: ConfigDict) -> None:
+  """Seconds: a tiny network and few steps, for tests."""
+  smoke_text(config)
+
+
+def shakespeare(config: ConfigDict) -> None:
+  """Tiny Shakespeare, the network of nanoGPT: 10.7M parameters; one TPU chip, minutes.
+
+  nanoGPT's train_shakespeare_char.py reaches 1.47 nats, 2.12 bits, per character.
+  """
+  config.data.name = "tiny_shakespeare"
+  config.data.batch_size = 64
+  config.data.context = 256
+  config.model.update(max_length=256, features=384, num_layers=6, num_heads=6)
+  config.model.dropout = 0.2
+  config.total_steps = 5000
+  config.optimizer.learning_rate = 1e-3
+  long_run(config)
+
+
+def gpt2_medium(config: ConfigDict) -> None:
+  """The size of GPT-2 medium, 355M parameters; planned for TPU v5e-16, FSDP.
+
+  Radford et al. 2019, table 2: 24 layers of 1024, 16 heads, context 1024, BPE. The text
+  is any of TFDS's with enough of it.
+  """
+  config.data.name = "c4/en"
+  config.data.batch_size = 512
+  config.data.context = 1024
+  config.data.tokenizer = "bpe"
+  config.data.vocab_size = 50_257
+  config.dtype = "bfloat16"
+  config.model.update(max_length=1024, features=1024, num_layers=24, num_heads=16)
+  config.model.remat = True
+  config.total_steps = 100_000
+  config.optimizer.learning_rate = 3e-4
+  config.optimizer.warmup_steps = 2000
+  config.eval.chunk_size = 16
+  long_run(config)
+  config.checkpoint.every_steps = 5000

@@ -1,0 +1,53 @@
+"""PPO: the default teaches a GPT to write vowels, in minutes on two CPU cores.
+
+python -m experiments.ppo --config=configs/ppo.py
+python -m experiments.ppo --config=configs/ppo.py:enumerable
+"""
+
+from ml_collections import ConfigDict
+
+from configs.base import listed_completions, policy_config, smoke_policy, with_preset
+
+
+def get_config(preset: str = "") -> ConfigDict:
+  """The config of experiments/ppo.py: the default's, then what the preset changes."""
+  config = policy_config()
+  config.gamma = 1.0  # the discount
+  config.gae_lambda = 0.95
+  config.clip = 0.2  # of the ratio of policies
+  config.value_clip = 0.2  # of the value's move; in units of the reward
+  config.value_weight = 0.5
+  config.entropy_weight = 0.0
+  config.standardise = True  # the advantages of a rollout
+  config.num_epochs = 2  # over each rollout
+  config.num_minibatches = 4
+  presets = (vowels, learned, enumerable, smoke)
+  return with_preset(config, preset, presets, default=vowels)
+
+
+def vowels(config: ConfigDict) -> None:
+  """The default: a GPT of CPython's documentation learns to write more vowels."""
+  config.total_steps = 100
+  config.data.batch_size = 128
+  config.optimizer.learning_rate = 3e-4
+
+
+def learned(config: ConfigDict) -> None:
+  """The same, but the reward is a model's that has learnt it from preferences."""
+  vowels(config)
+  config.reward_model.config = "configs/reward_model.py"
+
+
+def enumerable(config: ConfigDict) -> None:
+  """256 completions, all listed: the best policy is known, and no number has noise."""
+  listed_completions(config)
+  config.total_steps = 500
+  config.data.batch_size = 1024
+  config.gae_lambda = 1.0
+  config.optimizer.learning_rate = 1e-3
+  config.optimizer.decay = "cosine"
+
+
+def smoke(config: ConfigDict) -> None:
+  """Seconds: a tiny network and few steps, for tests."""
+  smoke_policy(config)

@@ -1,0 +1,153 @@
+"""PPO: several epochs on each rollout, with the ratio of policies clipped.
+
+Schulman et al. 2017, "Proximal policy optimization algorithms"; Ouyang et al. 2022, for
+language models. https://arxiv.org/abs/1707.06347 https://arxiv.org/abs/2203.02155
+
+    r_t = -beta log(pi(y_t) / ref(y_t)), and with the last token the reward
+    A_t = sum_l (gamma lambda)^l delta_t+l,  delta_t = r_t + gamma V_t+1 - V_t
+    policy: max E min(ratio A, clip(ratio, 1 - c, 1 + c) A),  ratio = pi / pi_old  eq. 7
+    value:  min E (V_t - (A_t + V_t))^2 / 2, moving at most c at a time
+
+    python -m experiments.ppo --config=configs/ppo.py
+    python -m experiments.ppo --config=configs/ppo.py:enumerable
+
+Rollout, advantages and all epochs of minibatches are one compiled step.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jgm import cli
+from jgm.core import (
+  Aux,
+  Experiment,
+  gradient_step,
+  make_optimizer,
+  new_state,
+  pmean,
+  repeat,
+  with_ema,
+)
+from jgm.data import make_dataset
+from jgm.data.slices import slices
+from jgm.eval.optimum import reward_optimum
+from jgm.eval.policy import make_policy_evaluation
+from jgm.losses.advantage import generalized_advantages
+from jgm.losses.kl import entropy
+from jgm.losses.masked import masked_mean
+from jgm.losses.policy import ppo_policy_loss, ppo_value_loss
+from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
+from jgm.policy.completer import make_completer
+from jgm.policy.experience import last_real, make_experience, standardised
+from jgm.policy.frozen import begin, pretrained_of
+from jgm.policy.rollout import token_logp
+from jgm.policy.task import make_task
+
+
+def make(config) -> Experiment:
+  """The method, bound to a config."""
+  data = make_dataset(**config.data)
+  decoder = Decoder(data.spec.vocab_size, dtype=config.dtype, **config.model)
+  model, critic = (
+    Transformer(decoder, config.tie_embeddings),
+    ScalarTransformer(decoder),
+  )
+  learned = config.reward_model.config is not None
+  task = make_task(data, model, rule=config.rule, learned=learned, **config.decoding)
+  experience_of = make_experience(task)
+  tx = make_optimizer(
+    total_steps=config.total_steps * num_updates(config), **config.optimizer
+  )
+
+  def values_of(params, rollout):
+    """[B, N]: what is expected from before each token on."""
+    values = critic.apply({"params": params["value"]}, rollout.context)
+    return values[:, rollout.prompt.shape[1] - 1 :]
+
+  def lesson_of(params, experience):
+    """What the epochs learn from, made once."""
+    rollout = experience.rollout
+    values = values_of(params, rollout)
+    advantages = generalized_advantages(
+      experience.token_rewards(config.beta),
+      config.gamma * (1 - last_real(rollout.mask)),
+      values,
+      jnp.pad(values[:, 1:], ((0, 0), (0, 1))),
+      lambda_=config.gae_lambda,
+    )
+    returns = advantages + values
+    if config.standardise:
+      advantages = standardised(advantages, rollout.mask)
+    return {
+      "rollout": rollout,
+      "advantages": advantages,
+      "values": values,
+      "returns": returns,
+    }
+
+  def objective(params, state, batch, key):
+    rollout = batch["rollout"]
+    mean = lambda x: masked_mean(x, rollout.mask)
+    logits = task.policy.logits(params["policy"], rollout)
+    logp = token_logp(logits, rollout)
+    policy_loss = mean(
+      ppo_policy_loss(logp, rollout.logp, batch["advantages"], clip=config.clip)
+    )
+    value_loss = mean(
+      ppo_value_loss(
+        values_of(params, rollout),
+        batch["values"],
+        batch["returns"],
+        clip=config.value_clip,
+      )
+    )
+    nats = mean(entropy(logits))
+    ratio = jnp.exp(logp - rollout.logp)
+    metrics = {
+      "policy_loss": policy_loss,
+      "value_loss": value_loss,
+      "entropy_nats": nats,
+      "clipped": mean((jnp.abs(ratio - 1) > config.clip).astype(jnp.float32)),
+    }
+    loss = policy_loss + config.value_weight * value_loss - config.entropy_weight * nats
+    return loss, Aux(metrics)
+
+  epoch = repeat(gradient_step(objective, tx))
+
+  def act_and_learn(state, batch, key):
+    key_act, key_learn = jax.random.split(key)
+    experience = experience_of(state, batch["tokens"], key_act)
+    lesson = slices(lesson_of(state.params, experience), config.num_minibatches)
+    state, metrics = repeat(epoch, config.num_epochs)(state, lesson, key_learn)
+    return state, {**metrics, **pmean(experience.metrics())}
+
+  step = with_ema(act_and_learn, config.ema_decay)
+
+  def init(key, pretrained):
+    key_policy, key_state, key_value = jax.random.split(key, 3)
+    reference, frozen = begin(model, key_policy, pretrained, **config.reference)
+    value = critic.init(key_value, jnp.zeros((1, 1), jnp.int32))["params"]
+    value["decoder"] = jax.tree.map(jnp.copy, reference["decoder"])
+    params = {"policy": reference, "value": value}
+    return new_state(key_state, params, tx.init(params), ema=True, extra=frozen)
+
+  # What follows completes held-out prompts, by the averaged parameters.
+
+  evaluate = make_policy_evaluation(
+    task,
+    reward_optimum(config.beta),
+    num_samples=config.eval.num_samples,
+    chunk_size=config.sample.chunk_size,
+  )
+  sample = make_completer(task, chunk_size=config.sample.chunk_size)
+  needs = pretrained_of(config.reference, config.reward_model)
+  return Experiment(data, init, step, evaluate, sample, pretrained=needs)
+
+
+def num_updates(config):
+  """The updates of the parameters in one step."""
+  return config.num_epochs * config.num_minibatches
+
+
+if __name__ == "__main__":
+  cli.main(make)

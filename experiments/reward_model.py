@@ -1,0 +1,97 @@
+"""A reward model: which of two completions would be preferred, learnt from choices.
+
+Christiano et al. 2017, "Deep reinforcement learning from human preferences"; Ouyang et
+al. 2022, for language models. https://arxiv.org/abs/1706.03741
+https://arxiv.org/abs/2203.02155
+
+    P(y preferred to y') = sigmoid(r(y) - r(y'))                  Bradley & Terry 1952
+    loss = -log sigmoid(r_theta(chosen) - r_theta(rejected))      Ouyang eq. 1
+
+    python -m experiments.reward_model --config=configs/reward_model.py
+
+The pairs are completions by a GPT, drawn anew in each step; the judge is a rule, and
+errs as Bradley and Terry say.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jgm import cli
+from jgm.core import (
+  Aux,
+  Experiment,
+  gradient_step,
+  make_optimizer,
+  new_state,
+  pmean,
+  with_ema,
+)
+from jgm.data import make_dataset
+from jgm.eval.preferences import make_preference_evaluation
+from jgm.losses.preference import bradley_terry_loss
+from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
+from jgm.policy.completer import make_completer
+from jgm.policy.frozen import begin, pretrained_of
+from jgm.policy.pairs import make_pairs
+from jgm.policy.reward import completion_reward
+from jgm.policy.task import make_task
+
+
+def make(config) -> Experiment:
+  """The method, bound to a config."""
+  data = make_dataset(**config.data)
+  decoder = Decoder(data.spec.vocab_size, dtype=config.dtype, **config.model)
+  writer = Transformer(decoder, config.tie_embeddings)
+  model = ScalarTransformer(decoder)
+  task = make_task(data, writer, rule=config.rule, learned=False, **config.decoding)
+  pairs_of = make_pairs(task)
+  tx = make_optimizer(total_steps=config.total_steps, **config.optimizer)
+
+  def rewards_of(params, pairs):
+    """[B] each: of the chosen and of the rejected completions."""
+    both = (pairs.chosen, pairs.rejected)
+    return tuple(completion_reward(model, params, each) for each in both)
+
+  def objective(params, state, batch, key):
+    pairs = batch["pairs"]
+    chosen, rejected = rewards_of(params, pairs)
+    loss = bradley_terry_loss(chosen, rejected, label_smoothing=config.label_smoothing)
+    accuracy = jnp.mean(jnp.heaviside(chosen - rejected, 0.5))
+    return jnp.mean(loss), Aux({"accuracy": accuracy})
+
+  learn = gradient_step(objective, tx)
+
+  def write_and_learn(state, batch, key):
+    key_pairs, key_learn = jax.random.split(key)
+    pairs = pairs_of(state.extra.reference, state.extra, batch["tokens"], key_pairs)
+    state, metrics = learn(state, {"pairs": pairs}, key_learn)
+    ceiling = pmean(jnp.mean(pairs.agreement))
+    return state, {**metrics, "accuracy_of_the_judge": ceiling}
+
+  step = with_ema(write_and_learn, config.ema_decay)
+
+  def init(key, pretrained):
+    key_policy, key_params, key_state = jax.random.split(key, 3)
+    reference, frozen = begin(writer, key_policy, pretrained, **config.reference)
+    params = model.init(key_params, jnp.zeros((1, 1), jnp.int32))["params"]
+    params["decoder"] = reference["decoder"]
+    return new_state(key_state, params, tx.init(params), ema=True, extra=frozen)
+
+  # What follows judges pairs on held-out prompts, by the averaged parameters.
+
+  evaluate = make_preference_evaluation(
+    task,
+    pairs_of,
+    rewards_of,
+    num_samples=config.eval.num_samples,
+    chunk_size=config.sample.chunk_size,
+  )
+  sample = make_completer(
+    task, chunk_size=config.sample.chunk_size, learns_policy=False
+  )
+  needs = pretrained_of(config.reference)
+  return Experiment(data, init, step, evaluate, sample, pretrained=needs)
+
+
+if __name__ == "__main__":
+  cli.main(make)

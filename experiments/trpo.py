@@ -1,0 +1,95 @@
+"""TRPO: the natural gradient, as far as the KL from the old policy may go.
+
+Schulman et al. 2015, "Trust region policy optimization".
+https://arxiv.org/abs/1502.05477
+
+    max E_old [pi(y) / pi_old(y) A],  E_old [KL(pi_old || pi)] <= delta        eq. 14
+    direction s = F^-1 g by conjugate gradients, length sqrt(2 delta / s^T F s),
+    then halved until the KL holds and the surrogate has improved        appendix C
+
+    python -m experiments.trpo --config=configs/trpo.py
+    python -m experiments.trpo --config=configs/trpo.py:enumerable
+
+The KL is that of whole completions: the sum over tokens of the exact KL at each.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jgm import cli
+from jgm.core import Experiment, new_state, pmean, with_ema
+from jgm.data import make_dataset
+from jgm.eval.optimum import reward_optimum
+from jgm.eval.policy import make_policy_evaluation
+from jgm.losses.kl import categorical_kl
+from jgm.losses.masked import masked_sum
+from jgm.losses.policy import surrogate_loss
+from jgm.models.transformer import Decoder, Transformer
+from jgm.policy.completer import make_completer
+from jgm.policy.experience import leave_one_out, make_experience
+from jgm.policy.frozen import begin, pretrained_of
+from jgm.policy.rollout import token_logp
+from jgm.policy.task import make_task
+from jgm.trust_region import trust_region_step
+
+
+def make(config) -> Experiment:
+  """The method, bound to a config."""
+  data = make_dataset(**config.data)
+  decoder = Decoder(data.spec.vocab_size, dtype=config.dtype, **config.model)
+  model = Transformer(decoder, config.tie_embeddings)
+  learned = config.reward_model.config is not None
+  task = make_task(data, model, rule=config.rule, learned=learned, **config.decoding)
+  experience_of = make_experience(task)
+
+  def surrogate_and_kl(old_params, rollout, advantage):
+    """Functions of the parameters: what is to fall, and how far they are from here."""
+    old_logits = task.policy.logits(old_params, rollout)
+
+    def surrogate(params):
+      logp = token_logp(task.policy.logits(params, rollout), rollout)
+      logp, old_logp = (masked_sum(x, rollout.mask) for x in (logp, rollout.logp))
+      return jnp.mean(surrogate_loss(logp, old_logp, advantage))
+
+    def kl(params):
+      of_tokens = categorical_kl(old_logits, task.policy.logits(params, rollout))
+      return jnp.mean(masked_sum(of_tokens, rollout.mask))
+
+    return surrogate, kl
+
+  def act_and_learn(state, batch, key):
+    experience = experience_of(state, batch["tokens"], key)
+    advantage = leave_one_out(experience.returns(config.beta))
+    params = state.params["policy"]
+    surrogate, kl = surrogate_and_kl(params, experience.rollout, advantage)
+    moved = trust_region_step(surrogate, kl, params, **config.trust_region)
+    metrics = {
+      "loss": -moved.improvement,
+      "step_kl_nats": moved.kl,
+      "step_fraction": moved.fraction,
+      **pmean(experience.metrics()),
+    }
+    return state.replace(params={"policy": moved.params}), metrics
+
+  step = with_ema(act_and_learn, config.ema_decay)
+
+  def init(key, pretrained):
+    key_policy, key_state = jax.random.split(key)
+    reference, frozen = begin(model, key_policy, pretrained, **config.reference)
+    return new_state(key_state, {"policy": reference}, (), ema=True, extra=frozen)
+
+  # What follows completes held-out prompts, by the averaged parameters.
+
+  evaluate = make_policy_evaluation(
+    task,
+    reward_optimum(config.beta),
+    num_samples=config.eval.num_samples,
+    chunk_size=config.sample.chunk_size,
+  )
+  sample = make_completer(task, chunk_size=config.sample.chunk_size)
+  needs = pretrained_of(config.reference, config.reward_model)
+  return Experiment(data, init, step, evaluate, sample, pretrained=needs)
+
+
+if __name__ == "__main__":
+  cli.main(make)

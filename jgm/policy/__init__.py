@@ -1,0 +1,1 @@
+"""What experiments that learn from rewards and preferences have in common."""

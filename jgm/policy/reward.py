@@ -1,0 +1,146 @@
+"""Rewards of completions: rules that can be checked by hand, and a learned model.
+
+A reward is a function (extra, rollout) -> [B]: `extra` is the state's, where a learned
+reward model lies frozen.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jgm.core.choice import choose
+from jgm.core.state import Array, PyTree
+from jgm.data.text_spec import TextSpec
+from jgm.losses.masked import masked_sum
+from jgm.losses.preference import reward_at_end
+from jgm.models.transformer import Decoder, ScalarTransformer
+from jgm.policy.rollout import Rollout
+
+Reward = Callable[[PyTree, Rollout], Array]
+RULES = ("letters", "table")
+MOST_LISTED = 65_536  # completions that a table has a reward of
+
+
+def token_share(tokens: np.ndarray, vocab_size: int, *, scale: float) -> Reward:
+  """`scale` times the share of a completion's tokens that are among `tokens`.
+
+  Args:
+    tokens: [K] int, which ones: the bytes of some letters.
+    vocab_size: V.
+    scale: the reward of a completion of nothing else.
+
+  Returns:
+    The Reward, in [0, scale]; 0 for an empty completion.
+  """
+  wanted = jnp.zeros(vocab_size).at[jnp.asarray(tokens)].set(1.0)
+
+  def reward(extra: PyTree, rollout: Rollout) -> Array:
+    del extra
+    count = jnp.sum(rollout.mask, axis=1)
+    found = masked_sum(wanted[rollout.tokens], rollout.mask)
+    return scale * found / jnp.maximum(count, 1.0)
+
+  return reward
+
+
+def sequence_table(vocab_size: int, length: int, *, scale: float, seed: int) -> Reward:
+  """A reward of its own for each of the V^N completions: `table_of`.
+
+  Args:
+    vocab_size: V.
+    length: N.
+    scale: the standard deviation.
+    seed: of the table.
+
+  Returns:
+    The Reward.
+  """
+  table = table_of(vocab_size, length, scale=scale, seed=seed)
+  powers = vocab_size ** jnp.arange(length)[::-1]
+
+  def reward(extra: PyTree, rollout: Rollout) -> Array:
+    del extra
+    return table[jnp.sum(rollout.tokens * powers[None], axis=1)]
+
+  return reward
+
+
+def table_of(vocab_size: int, length: int, *, scale: float, seed: int) -> Array:
+  """Normal rewards [V^N], in the order of `jgm.eval.enumeration.all_sequences`."""
+  return scale * jax.random.normal(jax.random.key(seed), (vocab_size**length,))
+
+
+def learned_reward(model: ScalarTransformer) -> Reward:
+  """What a reward model, `extra.reward_model`, says at the last token.
+
+  Args:
+    model: its network.
+
+  Returns:
+    The Reward.
+  """
+
+  def reward(extra: PyTree, rollout: Rollout) -> Array:
+    return completion_reward(model, extra.reward_model, rollout)
+
+  return reward
+
+
+def completion_reward(
+  model: ScalarTransformer, params: PyTree, rollout: Rollout
+) -> Array:
+  """[B]: a network's output at the last token of prompt and completion."""
+  tokens = jnp.concatenate([rollout.prompt, rollout.tokens], axis=1)
+  outputs = model.apply({"params": params}, tokens)
+  of_completion = outputs[:, rollout.prompt.shape[1] :]  # type: ignore
+  return reward_at_end(of_completion, rollout.mask)
+
+
+def make_rewards(
+  spec: TextSpec,
+  decoder: Decoder,
+  num_tokens: int,
+  *,
+  name: str,
+  letters: str,
+  scale: float,
+  seed: int,
+  learned: bool = False,
+) -> dict[str, Reward]:
+  """The rewards of a task: a rule, and a model that has learnt it if there is one.
+
+  Args:
+    spec: of the text.
+    decoder: the reward model's.
+    num_tokens: N, of a completion.
+    name: "letters", `token_share` of the tokens of `letters`, or "table",
+      `sequence_table`.
+    letters: whose share is rewarded.
+    scale: of the rule.
+    seed: of the table.
+    learned: whether a reward model is learned from; the rule is then only measured.
+
+  Returns:
+    {"reward": ...}, or {"learned_reward": ..., "reward": ...}.
+
+  Raises:
+    ValueError: if there is no such rule, no letters, or a table would be too large.
+  """
+  choose(name, dict.fromkeys(RULES), what="config.rule.name")
+  if name == "letters":
+    if not letters:
+      raise ValueError("config.rule.letters names no letter: one at least is rewarded")
+    tokens = spec.tokenizer.encode(letters)
+    rule = token_share(tokens, spec.vocab_size, scale=scale)
+  else:
+    if spec.vocab_size**num_tokens > MOST_LISTED:
+      raise ValueError(
+        f"config.rule.name='table' lists every completion, and {spec.vocab_size} "
+        f"tokens have more than {MOST_LISTED} of length {num_tokens}"
+      )
+    rule = sequence_table(spec.vocab_size, num_tokens, scale=scale, seed=seed)
+  if not learned:
+    return {"reward": rule}
+  return {"learned_reward": learned_reward(ScalarTransformer(decoder)), "reward": rule}
