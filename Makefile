@@ -24,12 +24,18 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
 
+# The Python of an environment that holds another library, made if it is not there.
+with_peer = $$($(BIN)/python -c \
+  'from benchmarks.peer import peer_python; print(peer_python("$(1)"))')
+
 # The arrays of other libraries that the tests compare with; needed only to remake them.
 references: $(INSTALLED)
-	$$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_python())') \
-	  tests/references/diffusers_schedulers.py
-	$$($(BIN)/python -c 'from benchmarks.peer import peer_python; print(peer_python("ott"))') \
-	  tests/references/ott_sinkhorn.py
+	$(call with_peer,peer) tests/references/diffusers_schedulers.py
+	$(call with_peer,ott) tests/references/ott_sinkhorn.py
+	$(call with_peer,transformers) tests/references/transformers_gpt2.py
+	$(call with_peer,rlax) tests/references/rlax_policy.py
+	$(call with_peer,trl) tests/references/trl_preference.py
+	$(call with_peer,gymnasium) tests/references/gymnasium_cartpole.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

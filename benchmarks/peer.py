@@ -12,8 +12,9 @@ def peer_python(name: str = "peer") -> pathlib.Path:
   """The interpreter of a peer's environment; the first call makes it (minutes).
 
   Args:
-    name: "peer" (PyTorch and diffusers), "ott", "pot", "geomloss": what the list of its
-      packages, `requirements-NAME.txt`, is called.
+    name: what the list of its packages, `requirements-NAME.txt`, is called: "peer"
+      (PyTorch and diffusers), "transformers", "trl", "rlax", "gymnasium", "ott", "pot"
+      or "geomloss".
 
   Returns:
     The path of the interpreter, in `.bench/`, which git ignores.

@@ -1,4 +1,4 @@
-"""PPO on CartPole: solved in a minute on one CPU core.
+"""PPO on CartPole: solved in seconds on one CPU core.
 
 python -m experiments.cartpole --config=configs/cartpole.py
 """
@@ -23,8 +23,8 @@ def get_config(preset: str = "") -> ConfigDict:
   config.value_weight = 0.5  # of the value's loss
   config.entropy_weight = 0.0
   config.model = {"features": 64, "num_layers": 2}  # of the policy and of the value
-  config.optimizer.update(learning_rate=1e-3, warmup_steps=0, decay="linear")
-  config.optimizer.clip_norm = 0.5
+  config.optimizer.update(learning_rate=3e-3, warmup_steps=0, decay="linear")
+  config.optimizer.clip_norm = 10.0
   config.optimizer.flatten = True
   config.total_steps = 150
   config.parallel.steps_per_call = 10
@@ -35,7 +35,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def default(config: ConfigDict) -> None:
-  """The default."""
+  """The default: 307,200 steps of 16 environments, seconds on one CPU core."""
 
 
 def smoke(config: ConfigDict) -> None:

@@ -68,10 +68,10 @@ def make_bandit_evaluation(
   def evaluate(state: TrainState, key: Array) -> Evaluation:
     key_now, key_start = jax.random.split(key)
     logits, means = policy_and_means(state)
-    options = {"scale": scale, "n": num_pulls}
-    now = estimates(key_now, logits, means, **options)
-    # where all arms are pulled; in the end it is all but one direction
-    start = estimates(key_start, jnp.zeros_like(logits), means, **options)
+    now = estimates(key_now, logits, means, scale=scale, n=num_pulls)
+    # drawn where all arms are pulled: in the end there is little but one direction
+    uniform = jnp.zeros_like(logits)
+    start = estimates(key_start, uniform, means, scale=scale, n=num_pulls)
     scalars = policy_scalars(logits, means) | gradient_scalars(now)
     images = {"the gradient of the uniform policy": gradient_plot(start)}
     return Evaluation(scalars, images, warn_of_policy(logits, means))
@@ -194,7 +194,7 @@ def gradient_plot(found: dict[str, Estimates]) -> NDArray[np.uint8]:
     axes.plot([x], [y], marker="P", ms=9, color=COLOURS[1])
     set_frame(axes, frame)
     set_title(axes, f"{name} baseline: variance of a pull {each.variance:.3g}", PRINT)
-  words = f"a dot: the mean of {pulls} pulls; the cross: the exact gradient, eastwards"
+  words = f"a dot: the mean of {pulls} pulls; the cross: the exact gradient"
   figure.supxlabel(words, fontsize=8, color=PRINT.ink)
   return to_picture(figure)
 

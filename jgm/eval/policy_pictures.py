@@ -49,7 +49,7 @@ def reward_histogram(
   """
   sets = {name: np.asarray(each, np.float64) for name, each in rewards.items()}
   together = np.concatenate(list(sets.values()))
-  bins = np.linspace(together.min(), together.max() + 1e-6, NUM_BINS + 1)
+  bins = np.linspace(together.min(), together.max() + 1e-6, NUM_BINS + 1).tolist()
   figure = new_figure(5.8, 3.4)
   axes = figure.add_subplot()
   style(axes, PRINT)

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from jgm.core.experiment import Evaluation, Scalar
 from jgm.core.state import Array, PyTree, TrainState
@@ -93,7 +93,7 @@ def sampled_evaluation(
   return evaluate
 
 
-def beside_reference(earned: ArrayLike, at_first: ArrayLike) -> Scalar:
+def beside_reference(earned: NDArray, at_first: NDArray) -> Scalar:
   """The mean reward of a policy, and that of its reference."""
   return Scalar(
     float(np.mean(earned)),
@@ -104,9 +104,8 @@ def beside_reference(earned: ArrayLike, at_first: ArrayLike) -> Scalar:
   )
 
 
-def spread_of(values: ArrayLike) -> str:
+def spread_of(values: NDArray) -> str:
   """ "± standard error of N"."""
-  values = np.asarray(values)
   return f"± {values.std() / np.sqrt(len(values)):.2g} of N={len(values)}"
 
 

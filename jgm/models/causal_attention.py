@@ -8,6 +8,7 @@ from einops import rearrange
 from flax import linen as nn
 
 from jgm.models.positions import POSITIONS, alibi_bias, rotary_angles, rotate
+from jgm.models.token_dense import TokenDense
 
 Array = jax.Array
 
@@ -128,8 +129,8 @@ class CausalAttention(nn.Module):
     parts = jnp.split(qkv, [n * head_features, (n + k) * head_features], axis=-1)
     return [rearrange(a, "b t (n d) -> b t n d", d=head_features) for a in parts]
 
-  def _dense(self, features: int, kernel_init: Any, name: str) -> nn.Dense:
-    return nn.Dense(features, kernel_init=kernel_init, dtype=self.dtype, name=name)
+  def _dense(self, features: int, kernel_init: Any, name: str) -> TokenDense:
+    return TokenDense(features, kernel_init=kernel_init, dtype=self.dtype, name=name)
 
 
 def _write(cache: LayerCache, key: Array, value: Array, start: Array) -> LayerCache:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from flax import linen as nn
 
 from jgm.models.causal_attention import (
@@ -193,6 +194,6 @@ class Decoder(nn.Module):
 
 def logits_of(hidden: Array, kernel: Array, dtype: Any) -> Array:
   """hidden [B, T, D] times kernel [D, V], summed in float32."""
-  return jnp.matmul(
-    hidden.astype(dtype), kernel.astype(dtype), preferred_element_type=jnp.float32
-  )
+  flat = rearrange(hidden.astype(dtype), "b t d -> (b t) d")  # see `TokenDense`
+  logits = jnp.matmul(flat, kernel.astype(dtype), preferred_element_type=jnp.float32)
+  return rearrange(logits, "(b t) v -> b t v", b=hidden.shape[0])

@@ -6,6 +6,7 @@ import jax
 from flax import linen as nn
 
 from jgm.models.causal_attention import CausalAttention, Context, LayerCache
+from jgm.models.token_dense import TokenDense
 
 Array = jax.Array
 NORMAL = nn.initializers.normal(0.02)
@@ -30,7 +31,7 @@ class Block(nn.Module):
   ) -> tuple[Array, LayerCache | None]:
     """x [B, T, D] gives ([B, T, D], the layer's cache)."""
     drop = nn.Dropout(self.dropout, deterministic=not train)
-    dense = lambda features, init, name: nn.Dense(
+    dense = lambda features, init, name: TokenDense(
       features, kernel_init=init, dtype=self.dtype, name=name
     )
     attention = CausalAttention(

@@ -22,7 +22,7 @@ def make_complete(task: Task, *, chunk_size: int) -> Complete:
 
   def complete(params: PyTree, prompts: Array, key: Array) -> Rollout:
     one = lambda key, rows: act(params, rows, key)
-    return in_chunks(one, key, prompts, size=chunk_size)  # type: ignore[return-value]
+    return in_chunks(one, key, prompts, size=chunk_size)
 
   return complete
 

@@ -5,6 +5,7 @@ reward model lies frozen.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -93,8 +94,8 @@ def completion_reward(
 ) -> Array:
   """[B]: a network's output at the last token of prompt and completion."""
   tokens = jnp.concatenate([rollout.prompt, rollout.tokens], axis=1)
-  outputs = model.apply({"params": params}, tokens)
-  of_completion = outputs[:, rollout.prompt.shape[1] :]  # type: ignore
+  outputs: Any = model.apply({"params": params}, tokens)
+  of_completion = outputs[:, rollout.prompt.shape[1] :]
   return reward_at_end(of_completion, rollout.mask)
 
 

@@ -1,7 +1,7 @@
 """A language model as a policy: what it says to prompts, and how likely that was."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from einops import repeat
@@ -88,7 +88,7 @@ def make_policy(
     return Rollout(prompt, drawn.tokens, mask, drawn.logp)
 
   def logits(params: PyTree, rollout: Rollout) -> Array:
-    of_next = model.apply({"params": params}, rollout.context)
+    of_next: Any = model.apply({"params": params}, rollout.context)
     return transform(of_next[:, rollout.prompt.shape[1] - 1 :])
 
   return Policy(act, logits)

@@ -7,7 +7,6 @@ scoring by the same transformation agree: see `jgm.samplers.decode`.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -149,41 +148,6 @@ def chain(*transforms: LogitsTransform) -> LogitsTransform:
     return logits
 
   return transform
-
-
-_MAKERS: dict[str, Callable[[Any], LogitsTransform]] = {
-  "temperature": temperature,
-  "top_k": top_k,
-  "top_p": top_p,
-  "min_p": min_p,
-}
-
-
-def make_transform(
-  temperature: float = 1.0,
-  *,
-  top_k: int | None = None,
-  top_p: float | None = None,
-  min_p: float | None = None,
-) -> LogitsTransform:
-  """The temperature, then top_k, top_p and min_p, as far as they are given.
-
-  Args:
-    temperature: see the functions of these names; 0 gives `greedy` with any others.
-    top_k: None excludes no token, as for the next two.
-    top_p: as above.
-    min_p: as above.
-
-  Returns:
-    LogitsTransform.
-
-  Raises:
-    ValueError: where one of these functions does.
-  """
-  values = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
-  first = _MAKERS["temperature"](temperature)
-  rest = [_MAKERS[name](value) for name, value in values.items() if value is not None]
-  return greedy if first is greedy else chain(first, *rest)
 
 
 def make_transform(**options: float | None) -> LogitsTransform:

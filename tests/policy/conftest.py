@@ -25,6 +25,12 @@ def tiny_task(**decoding):
 
 
 @pytest.fixture(scope="session")
+def tiny():
+  """(**decoding) -> (task, model)."""
+  return tiny_task
+
+
+@pytest.fixture(scope="session")
 def task():
   return tiny_task()[0]
 

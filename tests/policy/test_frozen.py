@@ -5,16 +5,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import NUM_TOKENS, VOCAB, tiny_task
 
 from jgm.data import make_dataset
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.frozen import begin, pretrained_of
 from jgm.policy.task import make_task
 
+NUM_TOKENS, VOCAB = 3, 3  # of the task in conftest.py
 
-def test_the_policy_begins_as_what_was_given():
-  _, model = tiny_task()
+
+def test_the_policy_begins_as_what_was_given(tiny):
+  _, model = tiny()
   given = model.init(jax.random.key(7), jnp.zeros((1, 1), jnp.int32))["params"]
   params, frozen = begin(model, jax.random.key(0), {"reference": given})
   chex.assert_trees_all_equal(params, given)
@@ -22,16 +23,16 @@ def test_the_policy_begins_as_what_was_given():
   assert frozen.reward_model == ()
 
 
-def test_a_random_reference_has_its_embedding_scaled():
-  _, model = tiny_task()
+def test_a_random_reference_has_its_embedding_scaled(tiny):
+  _, model = tiny()
   small, _ = begin(model, jax.random.key(0), {})
   large, _ = begin(model, jax.random.key(0), {}, embedding_scale=3.0)
   embedding = lambda params: params["decoder"]["embed"]["embedding"]
   np.testing.assert_allclose(embedding(large), 3 * embedding(small), rtol=1e-6)
 
 
-def test_a_network_of_another_size_is_named():
-  _, model = tiny_task()
+def test_a_network_of_another_size_is_named(tiny):
+  _, model = tiny()
   other = Transformer(
     Decoder(VOCAB, max_length=8, features=16, num_layers=1, num_heads=2)
   )
@@ -48,9 +49,9 @@ def test_what_is_needed_of_other_runs():
   assert needs["reward_model"] == ("reward_model", "r.py", "ema_params", None)
 
 
-def test_a_window_must_hold_a_prompt():
+def test_a_window_must_hold_a_prompt(tiny):
   data = make_dataset("no_prompt", batch_size=1, seed=0, context=NUM_TOKENS)
-  _, model = tiny_task()
+  _, model = tiny()
   rule = {"name": "table", "letters": "", "scale": 1.0, "seed": 0}
   with pytest.raises(ValueError, match="must be more than"):
     make_task(data, model, rule=rule, learned=False, num_tokens=NUM_TOKENS)

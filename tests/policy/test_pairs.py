@@ -1,4 +1,4 @@
-"""Pairs of completions: one prompt, one judge, and noise as Bradley and Terry have it."""
+"""Pairs of completions: of one prompt, and a judge who errs as he should."""
 
 import jax
 import jax.numpy as jnp

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import NUM_TOKENS, VOCAB
 
 from jgm.data import make_dataset
 from jgm.eval.enumeration import all_sequences
@@ -17,6 +16,8 @@ from jgm.policy.reward import (
   token_share,
 )
 from jgm.policy.rollout import Rollout
+
+NUM_TOKENS, VOCAB = 3, 3  # of the task in conftest.py
 
 
 def rollout_of(tokens, mask=None):

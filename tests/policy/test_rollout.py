@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import NUM_TOKENS, VOCAB, tiny_task
 
 from jgm.eval.enumeration import all_sequences
 from jgm.losses.masked import masked_sum
-from jgm.policy.rollout import Rollout, prompts_of, token_logp
+from jgm.policy.rollout import Rollout, make_policy, prompts_of, token_logp
+
+NUM_TOKENS, VOCAB = 3, 3  # of the task in conftest.py
 
 N = 4000
 
@@ -20,8 +21,8 @@ def listed():
 
 
 @pytest.mark.parametrize("decoding", [{}, {"temperature": 0.5, "top_k": 2}])
-def test_what_is_drawn_has_the_probability_it_is_scored_by(state, decoding):
-  task, _ = tiny_task(**decoding)
+def test_what_is_drawn_has_the_probability_it_is_scored_by(tiny, state, decoding):
+  task, _ = tiny(**decoding)
   params = state.params["policy"]
   prompt = jnp.zeros((N, 1), jnp.int32)
   drawn = jax.jit(task.policy.act)(params, prompt, jax.random.key(3))
@@ -36,10 +37,8 @@ def test_what_is_drawn_has_the_probability_it_is_scored_by(state, decoding):
   np.testing.assert_array_less(abs(share - p), 4.5 * np.sqrt(p * (1 - p) / N) + 1e-9)
 
 
-def test_a_rollout_ends_with_its_end_token(state):
-  from jgm.policy.rollout import make_policy
-
-  _, model = tiny_task()
+def test_a_rollout_ends_with_its_end_token(tiny, state):
+  _, model = tiny()
   policy = make_policy(model, 1, num_tokens=NUM_TOKENS)
   prompt = jnp.zeros((200, 1), jnp.int32)
   drawn = policy.act(state.params["policy"], prompt, jax.random.key(4))

@@ -108,14 +108,14 @@ def test_a_config_names_what_it_wants(key):
   """In the order temperature, top_k, top_p, min_p; None excludes nothing."""
   logits = 3 * jax.random.normal(key, (20, 8))
   given = {"top_k": 5, "top_p": 0.8, "min_p": 0.2}
-  actual = make_transform(1.5, **given)(logits)
+  actual = make_transform(temperature=1.5, **given)(logits)
   wanted = chain(temperature(1.5), top_k(5), top_p(0.8), min_p(0.2))(logits)
   np.testing.assert_array_equal(actual, wanted)
   np.testing.assert_array_equal(make_transform()(logits), logits)
-  assert make_transform(0.0, **given) is greedy
+  assert make_transform(temperature=0.0, **given) is greedy
   for name, value in {"top_k": 0, "top_p": 0.0, "min_p": 2.0}.items():
     with pytest.raises(ValueError, match=name):
-      make_transform(0.0, **{name: value})
+      make_transform(temperature=0.0, **{name: value})
 
 
 @EVERY
