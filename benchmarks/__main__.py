@@ -1,7 +1,7 @@
 """What jgm costs, beside a peer: `python -m benchmarks`, which `make bench` runs.
 
-python -m benchmarks [--rounds=5] [--benches=ddpm_step,ddim,dcgan_step,sinkhorn]
-  [--workloads=...] [--out=runs/benchmark.json]
+python -m benchmarks [--rounds=5] [--benches=ddpm_step,ddim,dcgan_step,gpt_step,gpt_decode,
+  sinkhorn] [--workloads=...] [--out=runs/benchmark.json]
 """
 
 import argparse
@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import dcgan_step, ddim, ddpm_step
+from benchmarks import dcgan_step, ddim, ddpm_step, gpt_decode, gpt_step
 from benchmarks.machine import limits
 from benchmarks.sinkhorn import bench as sinkhorn
 
@@ -19,6 +19,8 @@ BENCHES = {
   "ddpm_step": ddpm_step,
   "ddim": ddim,
   "dcgan_step": dcgan_step,
+  "gpt_step": gpt_step,
+  "gpt_decode": gpt_decode,
   "sinkhorn": sinkhorn,
 }
 WORKLOADS = {name: tuple(module.WORKLOADS) for name, module in BENCHES.items()}

@@ -216,7 +216,7 @@ def listed_completions(config: ConfigDict) -> None:
   config.decoding.num_tokens = 4
   config.model.update(max_length=5, features=32, num_layers=2, num_heads=2)
   config.reference.config = None
-  config.reference.embedding_scale = 10.0
+  config.reference.embedding_scale = 4.0
   config.rule.update(name="table", scale=1.0)
   config.beta = 0.5
 

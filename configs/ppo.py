@@ -41,8 +41,8 @@ def learned(config: ConfigDict) -> None:
 def enumerable(config: ConfigDict) -> None:
   """256 completions, all listed: the best policy is known, and no number has noise."""
   listed_completions(config)
-  config.total_steps = 500
-  config.data.batch_size = 1024
+  config.total_steps = 200
+  config.data.batch_size = 512
   config.gae_lambda = 1.0
   config.optimizer.learning_rate = 1e-3
   config.optimizer.decay = "cosine"

@@ -6,7 +6,7 @@ estimation".
 https://arxiv.org/abs/1707.06347 https://arxiv.org/abs/1506.02438
 
     A_t = delta_t + gamma lambda A_t+1                               GAE eq. 16
-    delta_t = r_t + gamma V(s_t+1) - V(s_t)                          GAE eq. 10
+    delta_t = r_t + gamma V(s_t+1) - V(s_t)                          GAE section 3
     L_clip = E min(A ratio, A clip(ratio, 1 - c, 1 + c))             PPO eq. 7
     loss = -L_clip + w_V E (V - V_target)^2 / 2 - w_H E H            PPO eq. 9
 
@@ -21,9 +21,9 @@ the rest; where it terminated, nothing does.
 
 Measured, over 100 whole episodes: a return of 500 of 500, all of them to the end, of
 each of 8 seeds, by actions that are drawn and by the likeliest ones; at random it is 22
-and solved is 475. Ten seconds of processor time, compilation included. With a learning rate of
-1e-3 and gradients clipped at 0.5, the 8 seeds ended between 372 and 500 by actions that
-are drawn, and at 500 by the likeliest.
+and solved is 475. Ten seconds of processor time, compilation included. With a learning
+rate of 1e-3 and gradients clipped at 0.5, the 8 seeds ended between 372 and 500 by
+actions that are drawn, and at 500 by the likeliest.
 """
 
 import functools

@@ -9,12 +9,12 @@ https://arxiv.org/abs/1505.07818
 
     python -m experiments.dann --config=configs/dann.py
 
-The default goes from digits to digits over dimmed photographs. Measured over seeds 0, 1
-and 2: a network that is trained afresh on the features tells domains apart 67 to 70
-times of 100, and 95 on those of the source alone. What it gains is within the noise
-here: 91.8%, 88.8% and 90.0% of the target's digits are right; the source alone gets
-89.4%, 91.4% and 89.6%, the target's own labels 97%. Seconds a run, by
-python -m benchmarks.dann.
+The default goes from digits to digits over photographs of half their brightness.
+Measured over seeds 0, 1 and 2: 85.3 ± 0.6% of the target's digits are right; from the
+source alone it is 80.6 ± 1.4%, from the target's own labels 96.9 ± 0.3%: a gain of 5.3
+standard errors. A network that is trained afresh on the features tells domains apart 85
+times of 100, and 94 on those of the source alone. Half a minute to a minute of
+processor time a training, of which a run has three; by python -m benchmarks.dann.
 """
 
 import functools

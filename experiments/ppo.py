@@ -104,7 +104,6 @@ def make(config) -> Experiment:
     nats = mean(entropy(logits))
     ratio = jnp.exp(logp - rollout.logp)
     metrics = {
-      "policy_loss": policy_loss,
       "value_loss": value_loss,
       "entropy_nats": nats,
       "clipped": mean((jnp.abs(ratio - 1) > config.clip).astype(jnp.float32)),
@@ -125,7 +124,9 @@ def make(config) -> Experiment:
 
   def init(key, pretrained):
     key_policy, key_state, key_value = jax.random.split(key, 3)
-    reference, frozen = begin(model, key_policy, pretrained, **config.reference)
+    reference, frozen = begin(
+      model, key_policy, pretrained, embedding_scale=config.reference.embedding_scale
+    )
     value = critic.init(key_value, jnp.zeros((1, 1), jnp.int32))["params"]
     value["decoder"] = jax.tree.map(jnp.copy, reference["decoder"])
     params = {"policy": reference, "value": value}

@@ -67,7 +67,9 @@ def make(config) -> Experiment:
 
   def init(key, pretrained):
     key_policy, key_state = jax.random.split(key)
-    reference, frozen = begin(model, key_policy, pretrained, **config.reference)
+    reference, frozen = begin(
+      model, key_policy, pretrained, embedding_scale=config.reference.embedding_scale
+    )
     params = {"policy": reference}
     return new_state(key_state, params, tx.init(params), ema=True, extra=frozen)
 

@@ -72,7 +72,9 @@ def make(config) -> Experiment:
 
   def init(key, pretrained):
     key_policy, key_params, key_state = jax.random.split(key, 3)
-    reference, frozen = begin(writer, key_policy, pretrained, **config.reference)
+    reference, frozen = begin(
+      writer, key_policy, pretrained, embedding_scale=config.reference.embedding_scale
+    )
     params = model.init(key_params, jnp.zeros((1, 1), jnp.int32))["params"]
     params["decoder"] = reference["decoder"]
     return new_state(key_state, params, tx.init(params), ema=True, extra=frozen)

@@ -75,7 +75,9 @@ def make(config) -> Experiment:
 
   def init(key, pretrained):
     key_policy, key_state = jax.random.split(key)
-    reference, frozen = begin(model, key_policy, pretrained, **config.reference)
+    reference, frozen = begin(
+      model, key_policy, pretrained, embedding_scale=config.reference.embedding_scale
+    )
     return new_state(key_state, {"policy": reference}, (), ema=True, extra=frozen)
 
   # What follows completes held-out prompts, by the averaged parameters.

@@ -28,9 +28,10 @@ def against_optimum(logps: Mapping[str, ArrayLike]) -> NDArray[np.uint8]:
   axes.plot([low, high], [low, high], color=PRINT.faint, lw=1.5, zorder=1)
   for name, colour in (("reference", COLOURS[4]), ("policy", COLOURS[0])):
     axes.scatter(best, np.asarray(logps[name]), s=9, color=colour, label=name)
-  axes.set_xlabel("log-probability under the best policy, nats")
-  axes.set_ylabel("log-probability, nats")
-  axes.legend(frameon=False, loc="upper left")
+  best_label = "log-probability under the best policy, nats"
+  axes.set_xlabel(best_label, fontsize=8.5, color=PRINT.ink)
+  axes.set_ylabel("log-probability, nats", fontsize=8.5, color=PRINT.ink)
+  axes.legend(frameon=False, fontsize=8, loc="upper left")
   set_title(axes, "each dot is a completion", PRINT)
   return to_picture(figure)
 
