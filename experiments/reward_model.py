@@ -6,6 +6,7 @@ https://arxiv.org/abs/2203.02155
 
     P(y preferred to y') = sigmoid(r(y) - r(y'))                  Bradley & Terry 1952
     loss = -log sigmoid(r_theta(chosen) - r_theta(rejected))      Ouyang eq. 1
+           + c (r_theta(chosen) + r_theta(rejected))^2, for a mean of 0
 
     python -m experiments.reward_model --config=configs/reward_model.py
 
@@ -28,7 +29,7 @@ from jgm.core import (
 )
 from jgm.data import make_dataset
 from jgm.eval.preferences import make_preference_evaluation
-from jgm.losses.preference import bradley_terry_loss
+from jgm.losses.preference import bradley_terry_loss, reward_centering_loss
 from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
 from jgm.policy.completer import make_completer
 from jgm.policy.frozen import begin, pretrained_of
@@ -56,8 +57,9 @@ def make(config) -> Experiment:
     pairs = batch["pairs"]
     chosen, rejected = rewards_of(params, pairs)
     loss = bradley_terry_loss(chosen, rejected, label_smoothing=config.label_smoothing)
+    centering = config.centering_weight * reward_centering_loss(chosen, rejected)
     accuracy = jnp.mean(jnp.heaviside(chosen - rejected, 0.5))
-    return jnp.mean(loss), Aux({"accuracy": accuracy})
+    return jnp.mean(loss + centering), Aux({"accuracy": accuracy})
 
   learn = gradient_step(objective, tx)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
@@ -43,28 +43,27 @@ def prediction_sheet(
     for name, of_domain in ((k, pair[index]) for k, pair in predicted.items())
   ]
   figure = new_figure(0.72 * NUM_SHOWN, 1.12 * len(rows))
-  for index, (title, x, label, found) in enumerate(rows):
+  places = np.atleast_1d(figure.subfigures(len(rows), 1))
+  for place, (title, x, label, found) in zip(places, rows, strict=True):
     right = np.mean(found == label)
-    draw_row(
-      figure, (len(rows), index), f"{title}: {right:.1%} right", x, label, found, spec
+    place.suptitle(
+      f"{title}: {right:.1%} right", x=0.005, ha="left", fontsize=9.5, color=PRINT.ink
     )
+    draw_row(place, x, label, found, spec)
   return to_picture(figure)
 
 
 def draw_row(
-  figure: Figure,
-  place: tuple[int, int],
-  title: str,
+  figure: SubFigure,
   x: np.ndarray,
   label: np.ndarray,
   found: np.ndarray,
   spec: DataSpec,
 ) -> None:
-  """Draws the first images of a domain in one row of a figure."""
-  number, row = place
+  """Draws the first images of a domain, in a row."""
   names = spec.class_names or tuple(map(str, range(spec.num_classes)))
   for i in range(min(NUM_SHOWN, len(x))):
-    axes = figure.add_subplot(number, NUM_SHOWN, row * NUM_SHOWN + i + 1)
+    axes = figure.add_subplot(1, NUM_SHOWN, i + 1)
     image = to_uint8(x[i], spec)
     axes.imshow(np.repeat(image, 3 // image.shape[-1], -1), interpolation="lanczos")
     axes.set(xticks=[], yticks=[])
@@ -73,8 +72,6 @@ def draw_row(
     axes.set_xlabel(words, color=RIGHT if is_right else WRONG, fontsize=8, labelpad=2)
     for side in axes.spines.values():
       side.set(color=RIGHT if is_right else WRONG, linewidth=1.5)
-    if i == 0:
-      set_title(axes, title, PRINT)
 
 
 def feature_sheet(features: Mapping[str, Pair], test: Batch) -> Picture:

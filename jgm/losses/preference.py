@@ -91,6 +91,27 @@ def bradley_terry_loss(
   return (1 - label_smoothing) * as_labelled + label_smoothing * flipped
 
 
+def reward_centering_loss(chosen: Array, rejected: Array) -> Array:
+  """(chosen + rejected)^2 of each pair: keeps a reward model's mean at 0.
+
+  Preferences know rewards but for a constant. Left alone it drifts, and what adds a
+  constant (a last bias) has a gradient of nothing but rounding.
+
+  Args:
+    chosen: [B] float. Rewards of the answers that were chosen.
+    rejected: [B] float. Rewards of the others.
+
+  Returns:
+    [B] float >= 0. Property: least where the mean of all rewards is 0; a small weight
+    beside `bradley_terry_loss` leaves differences all but as they are.
+
+  Reference: Eisenstein et al. 2023. https://arxiv.org/abs/2312.09244
+  """
+  chex.assert_rank([chosen, rejected], 1)
+  chex.assert_equal_shape([chosen, rejected])
+  return jnp.square(chosen + rejected)
+
+
 def implicit_reward(policy_logp: Array, ref_logp: Array, *, beta: float) -> Array:
   """beta log(pi / ref): the reward, but for a constant, that pi is the optimum of.
 

@@ -20,6 +20,7 @@ from jgm.losses.preference import (
   implicit_reward,
   ipo_loss,
   reward_at_end,
+  reward_centering_loss,
   sequence_logp,
 )
 
@@ -254,3 +255,19 @@ def test_what_is_wrong_is_refused():
       ipo_loss(*arrays, tau=0.1)
   with pytest.raises(AssertionError):
     sequence_logp(jnp.zeros((2, 3, 4)), jnp.zeros((2, 3), int), jnp.ones((2, 1)))
+
+
+def test_centering_is_least_at_a_mean_of_zero_and_keeps_the_difference():
+  """Beside the preferences of one pair, by gradient descent on both rewards."""
+  weight, probability = 0.01, 0.8
+
+  def loss(rewards):
+    first, second = rewards[:1], rewards[1:]
+    seen = probability * bradley_terry_loss(first, second)
+    seen += (1 - probability) * bradley_terry_loss(second, first)
+    return jnp.sum(seen + weight * reward_centering_loss(first, second))
+
+  descend = lambda _, rewards: rewards - 1.0 * jax.grad(loss)(rewards)
+  found = jax.lax.fori_loop(0, 3000, descend, jnp.array([3.0, 2.0]))
+  np.testing.assert_allclose(found.mean(), 0.0, atol=1e-4)
+  np.testing.assert_allclose(found[0] - found[1], np.log(4.0), rtol=1e-3)
