@@ -7,7 +7,6 @@ reward model lies frozen.
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -35,12 +34,12 @@ def token_share(tokens: np.ndarray, vocab_size: int, *, scale: float) -> Reward:
   Returns:
     The Reward, in [0, scale]; 0 for an empty completion.
   """
-  wanted = jnp.zeros(vocab_size).at[jnp.asarray(tokens)].set(1.0)
+  wanted = np.isin(np.arange(vocab_size), tokens).astype(np.float32)
 
   def reward(extra: PyTree, rollout: Rollout) -> Array:
     del extra
     count = jnp.sum(rollout.mask, axis=1)
-    found = masked_sum(wanted[rollout.tokens], rollout.mask)
+    found = masked_sum(jnp.asarray(wanted)[rollout.tokens], rollout.mask)
     return scale * found / jnp.maximum(count, 1.0)
 
   return reward
@@ -59,18 +58,19 @@ def sequence_table(vocab_size: int, length: int, *, scale: float, seed: int) -> 
     The Reward.
   """
   table = table_of(vocab_size, length, scale=scale, seed=seed)
-  powers = vocab_size ** jnp.arange(length)[::-1]
+  powers = vocab_size ** np.arange(length, dtype=np.int32)[::-1]
 
   def reward(extra: PyTree, rollout: Rollout) -> Array:
     del extra
-    return table[jnp.sum(rollout.tokens * powers[None], axis=1)]
+    return jnp.asarray(table)[rollout.tokens @ powers]
 
   return reward
 
 
-def table_of(vocab_size: int, length: int, *, scale: float, seed: int) -> Array:
+def table_of(vocab_size: int, length: int, *, scale: float, seed: int) -> np.ndarray:
   """Normal rewards [V^N], in the order of `jgm.eval.enumeration.all_sequences`."""
-  return scale * jax.random.normal(jax.random.key(seed), (vocab_size**length,))
+  normal = np.random.default_rng(seed).normal(size=vocab_size**length)
+  return (scale * normal).astype(np.float32)
 
 
 def learned_reward(model: ScalarTransformer) -> Reward:
