@@ -28,11 +28,11 @@ from jgm.core.program import base_key
 from jgm.xla import configure_jax
 
 METHODS = {
-  "REINFORCE": ("reinforce", []),
-  "PPO": ("ppo", []),
-  "TRPO": ("trpo", []),
-  "DPO": ("dpo", []),
-  "IPO": ("dpo", ["loss=ipo"]),
+  "REINFORCE": ("reinforce", "enumerable"),
+  "PPO": ("ppo", "enumerable"),
+  "TRPO": ("trpo", "enumerable"),
+  "DPO": ("dpo", "enumerable"),
+  "IPO": ("dpo", "enumerable_ipo"),
 }
 NUMBERS = ("kl_to_optimum_nats", "expected_reward", "kl_to_reference_nats")
 
@@ -51,8 +51,8 @@ def main() -> None:
   folder.mkdir(parents=True, exist_ok=True)
   rows = {}
   for method in options.methods.split(","):
-    experiment, overrides = METHODS[method]
-    config = load_config(f"configs/{experiment}.py:enumerable", overrides)
+    experiment, preset = METHODS[method]
+    config = load_config(f"configs/{experiment}.py:{preset}")
     file = folder / f"{method}-{options.num_seeds}.json"
     made_by = json.loads(config.to_json_best_effort())
     kept = json.loads(file.read_text()) if file.exists() else {}

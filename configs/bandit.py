@@ -5,6 +5,7 @@ python -m experiments.bandit --config=configs/bandit.py --config.baseline=none
 """
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 from configs.base import base_config, smoke_run, with_preset
 
@@ -21,7 +22,8 @@ def get_config(preset: str = "") -> ConfigDict:
   config.gradient = "policy"  # or "natural"
   config.damping = 0.1  # of the natural gradient
   config.optimizer.update(algorithm="sgd", learning_rate=0.1, warmup_steps=0)
-  config.optimizer.clip_norm = None
+  del config.optimizer.clip_norm
+  config.optimizer.clip_norm = placeholder(float)
   config.total_steps = 1000
   config.parallel.steps_per_call = 100
   config.log.every_steps = 20

@@ -187,7 +187,9 @@ def policy_config() -> ConfigDict:
   """
   config = text_config()
   config.data.context = 48  # T: a prompt, and after it a completion
-  config.decoding.num_tokens = 32  # N, of a completion
+  # What one policy draws another must be able to: there is no top-k, and no dropout.
+  config.decoding = {"num_tokens": 32, "temperature": 1.0}  # N, of a completion
+  del config.model.dropout
   # The policy begins as this run of `gpt`, and is held to it.
   config.reference = {
     "config": "configs/gpt.py",  # None: a network that was not trained

@@ -13,17 +13,17 @@ def get_config(preset: str = "") -> ConfigDict:
   """The config of experiments/dpo.py: the default's, then what the preset changes."""
   config = policy_config()
   config.loss = "dpo"  # or "ipo"
-  config.tau = 0.1  # IPO's weight of the KL, in probabilities per nat
-  config.label_smoothing = 0.0  # DPO's: the share of choices that were flipped
+  config.label_smoothing = 0.0  # of "dpo": the share of choices that were flipped
+  config.tau = 0.05  # of "ipo", as beta of "dpo": the KL's weight, probability per nat
   config.reduction = "sum"  # of log-probabilities over tokens; or "mean"
-  presets = (vowels, learned, enumerable, smoke)
+  presets = (vowels, learned, ipo, enumerable, enumerable_ipo, smoke)
   return with_preset(config, preset, presets, default=vowels)
 
 
 def vowels(config: ConfigDict) -> None:
   """The default: a GPT of CPython's documentation learns to write more vowels."""
   config.total_steps = 300
-  config.data.batch_size = 64
+  config.data.batch_size = 32
   config.optimizer.learning_rate = 3e-4
 
 
@@ -33,6 +33,12 @@ def learned(config: ConfigDict) -> None:
   config.reward_model.config = "configs/reward_model.py"
 
 
+def ipo(config: ConfigDict) -> None:
+  """The default by IPO's loss."""
+  vowels(config)
+  config.loss = "ipo"
+
+
 def enumerable(config: ConfigDict) -> None:
   """256 completions, all listed: the best policy is known, and no number has noise."""
   listed_completions(config)
@@ -40,6 +46,12 @@ def enumerable(config: ConfigDict) -> None:
   config.data.batch_size = 256
   config.optimizer.learning_rate = 3e-3
   config.optimizer.decay = "cosine"
+
+
+def enumerable_ipo(config: ConfigDict) -> None:
+  """The same by IPO's loss, which has a best policy of its own."""
+  enumerable(config)
+  config.loss = "ipo"
 
 
 def smoke(config: ConfigDict) -> None:

@@ -50,8 +50,8 @@ def shakespeare(config: ConfigDict) -> None:
 def gpt2_medium(config: ConfigDict) -> None:
   """The size of GPT-2 medium, 355M parameters; planned for TPU v5e-16, FSDP.
 
-  Radford et al. 2019, table 2: 24 layers of 1024, 16 heads, context 1024, BPE. The text
-  is any of TFDS's with enough of it.
+  Radford et al. 2019, table 2: 24 layers of 1024 (as released, with 16 heads), context
+  1024, BPE. The text is any of TFDS's with enough of it.
   """
   config.data.name = "c4/en"
   config.data.batch_size = 512

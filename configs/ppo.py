@@ -5,6 +5,7 @@ python -m experiments.ppo --config=configs/ppo.py:enumerable
 """
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 from configs.base import listed_completions, policy_config, smoke_policy, with_preset
 
@@ -12,10 +13,11 @@ from configs.base import listed_completions, policy_config, smoke_policy, with_p
 def get_config(preset: str = "") -> ConfigDict:
   """The config of experiments/ppo.py: the default's, then what the preset changes."""
   config = policy_config()
+  config.optimizer.warmup_steps = 50  # updates: a step has num_epochs x num_minibatches
   config.gamma = 1.0  # the discount
   config.gae_lambda = 0.95
   config.clip = 0.2  # of the ratio of policies
-  config.value_clip = 0.2  # of the value's move; in units of the reward
+  config.value_clip = placeholder(float)  # of the value's move, in rewards; None: none
   config.value_weight = 0.5
   config.entropy_weight = 0.0
   config.standardise = True  # the advantages of a rollout
@@ -28,7 +30,7 @@ def get_config(preset: str = "") -> ConfigDict:
 def vowels(config: ConfigDict) -> None:
   """The default: a GPT of CPython's documentation learns to write more vowels."""
   config.total_steps = 100
-  config.data.batch_size = 128
+  config.data.batch_size = 64
   config.optimizer.learning_rate = 3e-4
 
 

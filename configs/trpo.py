@@ -27,7 +27,7 @@ def get_config(preset: str = "") -> ConfigDict:
 def vowels(config: ConfigDict) -> None:
   """The default: a GPT of CPython's documentation learns to write more vowels."""
   config.total_steps = 100
-  config.data.batch_size = 128
+  config.data.batch_size = 64
   config.trust_region.max_kl = 0.05
 
 

@@ -52,6 +52,7 @@ from jgm.losses.kl import entropy, k3
 from jgm.losses.policy import ppo_policy_loss
 from jgm.losses.regression import squared_error
 from jgm.models.mlp import MLP
+from jgm.policy.advantages import standardised
 
 
 def make(config) -> Experiment:
@@ -128,7 +129,7 @@ def make(config) -> Experiment:
       "observation": seen.observation,
       "action": seen.action,
       "logp": log_prob(over_time(logits_of)(seen.observation), seen.action),
-      "advantage": standardized(advantages),
+      "advantage": standardised(advantages, jnp.ones_like(advantages)),
       "target": advantages + values,
     }
 
@@ -166,12 +167,6 @@ def make(config) -> Experiment:
 def log_prob(logits, action):
   """log pi(action): [...] of logits [..., A]."""
   return -optax.softmax_cross_entropy_with_integer_labels(logits, action)
-
-
-def standardized(advantages):
-  """With mean 0 and variance 1 over the whole rollout, [B, T]."""
-  centred = advantages - pmean(jnp.mean(advantages))
-  return centred / (jnp.sqrt(pmean(jnp.mean(jnp.square(centred)))) + 1e-8)
 
 
 def minibatches(batch, key, n):

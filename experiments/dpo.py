@@ -36,7 +36,7 @@ from jgm.eval.policy import make_policy_evaluation
 from jgm.losses.preference import dpo_loss, ipo_loss, sequence_logp
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.completer import make_completer
-from jgm.policy.frozen import begin, pretrained_of
+from jgm.policy.frozen import begin, network_facts, pretrained_of
 from jgm.policy.pairs import make_pairs
 from jgm.policy.task import make_task
 
@@ -76,17 +76,17 @@ def make(config) -> Experiment:
     key_pairs, key_learn = jax.random.split(key)
     pairs = pairs_of(state.extra.reference, state.extra, batch["tokens"], key_pairs)
     state, metrics = learn(state, {"pairs": pairs}, key_learn)
-    ceiling = pmean(jnp.mean(pairs.agreement))
-    return state, {**metrics, "accuracy_of_the_judge": ceiling}
+    ceiling = pmean(jnp.mean(pairs.accuracy_ceiling))
+    return state, {**metrics, "accuracy_ceiling": ceiling}
 
   step = with_ema(write_and_learn, config.ema_decay)
 
   def init(key, pretrained):
     key_policy, key_state = jax.random.split(key)
-    reference, frozen = begin(
+    policy, frozen = begin(
       model, key_policy, pretrained, embedding_scale=config.reference.embedding_scale
     )
-    params = {"policy": reference}
+    params = {"policy": policy}
     return new_state(key_state, params, tx.init(params), ema=True, extra=frozen)
 
   # What follows completes held-out prompts, by the averaged parameters.
@@ -98,13 +98,19 @@ def make(config) -> Experiment:
     chunk_size=config.sample.chunk_size,
   )
   sample = make_completer(task, chunk_size=config.sample.chunk_size)
-  needs = pretrained_of(config.reference, config.reward_model)
+  agrees = network_facts(config.model, config.data, config.tie_embeddings)
+  needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
   return Experiment(data, init, step, evaluate, sample, pretrained=needs)
 
 
 def losses(config):
-  """Each loss, and the policy that it is least at: exact where all can be listed."""
+  """Each loss, and the policy that it is least at if all completions have N tokens.
+
+  The mean over tokens is the sum over N, and so is as a beta or tau of 1 / N of it.
+  """
   beta, tau, smoothing = config.beta, config.tau, config.label_smoothing
+  length = 1 if config.reduction == "sum" else config.decoding.num_tokens
+  dpo_optimum = reward_optimum(beta / length) if smoothing == 0 else None
 
   def dpo(*logps):
     return dpo_loss(*logps, beta=beta, label_smoothing=smoothing)
@@ -112,7 +118,7 @@ def losses(config):
   def ipo(*logps):
     return ipo_loss(*logps, tau=tau)
 
-  return {"dpo": (dpo, reward_optimum(beta)), "ipo": (ipo, ipo_optimum(tau))}
+  return {"dpo": (dpo, dpo_optimum), "ipo": (ipo, ipo_optimum(tau / length))}
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ def make(config) -> Experiment:
   """The method, bound to a config."""
   data = make_dataset(**config.data)
   spec = data.spec
+  check_context(spec.shape[0], config.model.max_length)
   decoder = Decoder(spec.vocab_size, dtype=config.dtype, **config.model)
   model = Transformer(decoder, config.tie_embeddings)
   tx = make_optimizer(total_steps=config.total_steps, **config.optimizer)
@@ -76,6 +77,14 @@ def make(config) -> Experiment:
   )
   log_prob = row_log_prob(token_log_prob)
   return Experiment(data, init, step, evaluate, sample, log_prob)
+
+
+def check_context(context, max_length):
+  """Raises where a window of the data is longer than the network can read."""
+  if context > max_length:
+    raise ValueError(
+      f"config.data.context={context} is more than config.model.max_length={max_length}"
+    )
 
 
 if __name__ == "__main__":

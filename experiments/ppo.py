@@ -6,13 +6,15 @@ language models. https://arxiv.org/abs/1707.06347 https://arxiv.org/abs/2203.021
     r_t = -beta log(pi(y_t) / ref(y_t)), and with the last token the reward
     A_t = sum_l (gamma lambda)^l delta_t+l,  delta_t = r_t + gamma V_t+1 - V_t
     policy: max E min(ratio A, clip(ratio, 1 - c, 1 + c) A),  ratio = pi / pi_old  eq. 7
-    value:  min E (V_t - (A_t + V_t))^2 / 2, moving at most c at a time
+    value:  min E (V(t) - R_t)^2 / 2,  R_t = A_t + V_t as it was at the rollout
 
     python -m experiments.ppo --config=configs/ppo.py
     python -m experiments.ppo --config=configs/ppo.py:enumerable
 
 Rollout, advantages and all epochs of minibatches are one compiled step.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -29,17 +31,18 @@ from jgm.core import (
   with_ema,
 )
 from jgm.data import make_dataset
-from jgm.data.slices import slices
+from jgm.data.slices import shuffled_slices, slice_size
 from jgm.eval.optimum import reward_optimum
 from jgm.eval.policy import make_policy_evaluation
 from jgm.losses.advantage import generalized_advantages
-from jgm.losses.kl import entropy
-from jgm.losses.masked import masked_mean
+from jgm.losses.kl import entropy, k3
+from jgm.losses.masked import last_real, masked_mean
 from jgm.losses.policy import ppo_policy_loss, ppo_value_loss
 from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
+from jgm.policy.advantages import standardised
 from jgm.policy.completer import make_completer
-from jgm.policy.experience import last_real, make_experience, standardised
-from jgm.policy.frozen import begin, pretrained_of
+from jgm.policy.experience import make_experience
+from jgm.policy.frozen import begin, network_facts, pretrained_of
 from jgm.policy.rollout import token_logp
 from jgm.policy.task import make_task
 
@@ -47,6 +50,7 @@ from jgm.policy.task import make_task
 def make(config) -> Experiment:
   """The method, bound to a config."""
   data = make_dataset(**config.data)
+  slice_size(data.batch_size, config.num_minibatches, what="config.num_minibatches")
   decoder = Decoder(data.spec.vocab_size, dtype=config.dtype, **config.model)
   model, critic = (
     Transformer(decoder, config.tie_embeddings),
@@ -59,6 +63,8 @@ def make(config) -> Experiment:
     total_steps=config.total_steps * num_updates(config), **config.optimizer
   )
 
+  value_clip = math.inf if config.value_clip is None else config.value_clip
+
   def values_of(params, rollout):
     """[B, N]: what is expected from before each token on."""
     values = critic.apply({"params": params["value"]}, rollout.context)
@@ -70,7 +76,7 @@ def make(config) -> Experiment:
     values = values_of(params, rollout)
     advantages = generalized_advantages(
       experience.token_rewards(config.beta),
-      config.gamma * (1 - last_real(rollout.mask)),
+      jnp.where(last_real(rollout.mask), 0.0, config.gamma),
       values,
       jnp.pad(values[:, 1:], ((0, 0), (0, 1))),
       lambda_=config.gae_lambda,
@@ -95,10 +101,7 @@ def make(config) -> Experiment:
     )
     value_loss = mean(
       ppo_value_loss(
-        values_of(params, rollout),
-        batch["values"],
-        batch["returns"],
-        clip=config.value_clip,
+        values_of(params, rollout), batch["values"], batch["returns"], clip=value_clip
       )
     )
     nats = mean(entropy(logits))
@@ -106,42 +109,53 @@ def make(config) -> Experiment:
     metrics = {
       "value_loss": value_loss,
       "entropy_nats": nats,
+      "kl_from_old_nats": mean(k3(rollout.logp, logp)),
       "clipped": mean((jnp.abs(ratio - 1) > config.clip).astype(jnp.float32)),
     }
     loss = policy_loss + config.value_weight * value_loss - config.entropy_weight * nats
     return loss, Aux(metrics)
 
-  epoch = repeat(gradient_step(objective, tx))
+  minibatches = repeat(gradient_step(objective, tx))
+
+  def epoch(state, lesson, key):
+    key_order, key_learn = jax.random.split(key)
+    batches = shuffled_slices(lesson, config.num_minibatches, key_order)
+    return minibatches(state, batches, key_learn)
+
+  epochs = repeat(epoch, config.num_epochs)
 
   def act_and_learn(state, batch, key):
     key_act, key_learn = jax.random.split(key)
     experience = experience_of(state, batch["tokens"], key_act)
-    lesson = slices(lesson_of(state.params, experience), config.num_minibatches)
-    state, metrics = repeat(epoch, config.num_epochs)(state, lesson, key_learn)
+    lesson = lesson_of(state.params, experience)
+    state, metrics = epochs(state, lesson, key_learn)
     return state, {**metrics, **pmean(experience.metrics())}
 
   step = with_ema(act_and_learn, config.ema_decay)
 
   def init(key, pretrained):
     key_policy, key_state, key_value = jax.random.split(key, 3)
-    reference, frozen = begin(
+    policy, frozen = begin(
       model, key_policy, pretrained, embedding_scale=config.reference.embedding_scale
     )
     value = critic.init(key_value, jnp.zeros((1, 1), jnp.int32))["params"]
-    value["decoder"] = jax.tree.map(jnp.copy, reference["decoder"])
-    params = {"policy": reference, "value": value}
+    value["decoder"] = jax.tree.map(jnp.copy, policy["decoder"])
+    params = {"policy": policy, "value": value}
     return new_state(key_state, params, tx.init(params), ema=True, extra=frozen)
 
   # What follows completes held-out prompts, by the averaged parameters.
 
+  plain = config.gamma == 1 and config.entropy_weight == 0  # else it is another's
+  optimum = reward_optimum(config.beta) if plain else None
   evaluate = make_policy_evaluation(
     task,
-    reward_optimum(config.beta),
+    optimum,
     num_samples=config.eval.num_samples,
     chunk_size=config.sample.chunk_size,
   )
   sample = make_completer(task, chunk_size=config.sample.chunk_size)
-  needs = pretrained_of(config.reference, config.reward_model)
+  agrees = network_facts(config.model, config.data, config.tie_embeddings)
+  needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
   return Experiment(data, init, step, evaluate, sample, pretrained=needs)
 
 

@@ -30,9 +30,10 @@ from jgm.eval.policy import make_policy_evaluation
 from jgm.losses.masked import masked_sum
 from jgm.losses.policy import policy_gradient_loss
 from jgm.models.transformer import Decoder, Transformer
+from jgm.policy.advantages import leave_one_out
 from jgm.policy.completer import make_completer
-from jgm.policy.experience import leave_one_out, make_experience
-from jgm.policy.frozen import begin, pretrained_of
+from jgm.policy.experience import make_experience
+from jgm.policy.frozen import begin, network_facts, pretrained_of
 from jgm.policy.rollout import token_logp
 from jgm.policy.task import make_task
 
@@ -67,10 +68,10 @@ def make(config) -> Experiment:
 
   def init(key, pretrained):
     key_policy, key_state = jax.random.split(key)
-    reference, frozen = begin(
+    policy, frozen = begin(
       model, key_policy, pretrained, embedding_scale=config.reference.embedding_scale
     )
-    params = {"policy": reference}
+    params = {"policy": policy}
     return new_state(key_state, params, tx.init(params), ema=True, extra=frozen)
 
   # What follows completes held-out prompts, by the averaged parameters.
@@ -82,7 +83,8 @@ def make(config) -> Experiment:
     chunk_size=config.sample.chunk_size,
   )
   sample = make_completer(task, chunk_size=config.sample.chunk_size)
-  needs = pretrained_of(config.reference, config.reward_model)
+  agrees = network_facts(config.model, config.data, config.tie_embeddings)
+  needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
   return Experiment(data, init, step, evaluate, sample, pretrained=needs)
 
 

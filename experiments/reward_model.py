@@ -31,8 +31,8 @@ from jgm.data import make_dataset
 from jgm.eval.preferences import make_preference_evaluation
 from jgm.losses.preference import bradley_terry_loss, reward_centering_loss
 from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
-from jgm.policy.completer import make_completer
-from jgm.policy.frozen import begin, pretrained_of
+from jgm.policy.completer import make_sample
+from jgm.policy.frozen import begin, network_facts, pretrained_of
 from jgm.policy.pairs import make_pairs
 from jgm.policy.reward import completion_reward
 from jgm.policy.task import make_task
@@ -67,18 +67,18 @@ def make(config) -> Experiment:
     key_pairs, key_learn = jax.random.split(key)
     pairs = pairs_of(state.extra.reference, state.extra, batch["tokens"], key_pairs)
     state, metrics = learn(state, {"pairs": pairs}, key_learn)
-    ceiling = pmean(jnp.mean(pairs.agreement))
-    return state, {**metrics, "accuracy_of_the_judge": ceiling}
+    ceiling = pmean(jnp.mean(pairs.accuracy_ceiling))
+    return state, {**metrics, "accuracy_ceiling": ceiling}
 
   step = with_ema(write_and_learn, config.ema_decay)
 
   def init(key, pretrained):
     key_policy, key_params, key_state = jax.random.split(key, 3)
-    reference, frozen = begin(
+    writer_params, frozen = begin(
       writer, key_policy, pretrained, embedding_scale=config.reference.embedding_scale
     )
     params = model.init(key_params, jnp.zeros((1, 1), jnp.int32))["params"]
-    params["decoder"] = reference["decoder"]
+    params["decoder"] = writer_params["decoder"]
     return new_state(key_state, params, tx.init(params), ema=True, extra=frozen)
 
   # What follows judges pairs on held-out prompts, by the averaged parameters.
@@ -90,10 +90,14 @@ def make(config) -> Experiment:
     num_samples=config.eval.num_samples,
     chunk_size=config.sample.chunk_size,
   )
-  sample = make_completer(
-    task, chunk_size=config.sample.chunk_size, learns_policy=False
-  )
-  needs = pretrained_of(config.reference)
+  complete = make_sample(task, chunk_size=config.sample.chunk_size)
+
+  def sample(state, key, n, *, prompt: str = ""):
+    """Completions by the reference: what is judged."""
+    return complete(state.extra.reference, key, n, prompt)
+
+  agrees = network_facts(config.model, config.data, config.tie_embeddings)
+  needs = pretrained_of(config.reference, agrees=agrees)
   return Experiment(data, init, step, evaluate, sample, pretrained=needs)
 
 

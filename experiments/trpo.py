@@ -25,9 +25,10 @@ from jgm.losses.kl import categorical_kl
 from jgm.losses.masked import masked_sum
 from jgm.losses.policy import surrogate_loss
 from jgm.models.transformer import Decoder, Transformer
+from jgm.policy.advantages import leave_one_out
 from jgm.policy.completer import make_completer
-from jgm.policy.experience import leave_one_out, make_experience
-from jgm.policy.frozen import begin, pretrained_of
+from jgm.policy.experience import make_experience
+from jgm.policy.frozen import begin, network_facts, pretrained_of
 from jgm.policy.rollout import token_logp
 from jgm.policy.task import make_task
 from jgm.trust_region import trust_region_step
@@ -75,10 +76,10 @@ def make(config) -> Experiment:
 
   def init(key, pretrained):
     key_policy, key_state = jax.random.split(key)
-    reference, frozen = begin(
+    policy, frozen = begin(
       model, key_policy, pretrained, embedding_scale=config.reference.embedding_scale
     )
-    return new_state(key_state, {"policy": reference}, (), ema=True, extra=frozen)
+    return new_state(key_state, {"policy": policy}, (), ema=True, extra=frozen)
 
   # What follows completes held-out prompts, by the averaged parameters.
 
@@ -89,7 +90,8 @@ def make(config) -> Experiment:
     chunk_size=config.sample.chunk_size,
   )
   sample = make_completer(task, chunk_size=config.sample.chunk_size)
-  needs = pretrained_of(config.reference, config.reward_model)
+  agrees = network_facts(config.model, config.data, config.tie_embeddings)
+  needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
   return Experiment(data, init, step, evaluate, sample, pretrained=needs)
 
 

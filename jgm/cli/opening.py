@@ -119,6 +119,7 @@ def abstract_pretrained(needs: Mapping[str, Pretrained]) -> dict[str, PyTree]:
 
 def _load(name: str, need: Pretrained) -> PyTree:
   make, workdir = _make_of(need.experiment), _workdir_of(need)
+  _check_agreement(name, need)  # before minutes of training
   total_steps = load_config(need.config).total_steps
   if max(checkpoint.steps(str(workdir / "checkpoints")), default=0) < total_steps:
     print_message(f"{name}: training {need.experiment} in {workdir} first")
@@ -138,14 +139,30 @@ def _load(name: str, need: Pretrained) -> PyTree:
 
 
 def _abstract(need: Pretrained) -> PyTree:
-  make, workdir = _make_of(need.experiment), _workdir_of(need)
-  config = load_config(need.config)
-  if (workdir / "config.json").exists():  # as it was trained; else as it would be
-    facts = read_facts(workdir)
-    config = restore_config(facts["config_spec"], facts["config"])
+  make, config = _make_of(need.experiment), _config_of(need)
   experiment = make_experiment(make, config)
   shapes = abstract_pretrained(experiment.pretrained)
   return getattr(abstract_state(experiment.init, base_key(0), shapes), need.field)
+
+
+def _config_of(need: Pretrained) -> ConfigDict:
+  """The other run's: as it was trained; else as it would be."""
+  workdir = _workdir_of(need)
+  if not (workdir / "config.json").exists():
+    return load_config(need.config)
+  facts = read_facts(workdir)
+  return restore_config(facts["config_spec"], facts["config"])
+
+
+def _check_agreement(name: str, need: Pretrained) -> None:
+  """Raises a UserError where the other run's config is not what it must be."""
+  found = flatten(_config_of(need))
+  for key, wanted in need.agrees.items():
+    if found.get(key) != wanted:
+      raise UserError(
+        f"{name}: the run of {need.experiment} in {_workdir_of(need)} has "
+        f"config.{key}={found.get(key)!r}, and here it is {wanted!r}: they must agree"
+      )
 
 
 def _workdir_of(need: Pretrained) -> epath.Path:

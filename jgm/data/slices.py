@@ -25,6 +25,22 @@ def slices(batch: Batch, n: int) -> Batch:
   return jax.tree.map(lambda x: einops.rearrange(x, "(b n) ... -> n b ...", n=n), batch)
 
 
+def shuffled_slices(batch: Batch, n: int, key: jax.Array) -> Batch:
+  """`slices` of a batch whose rows are put into another order first.
+
+  Args:
+    batch: leaves [n B, ...].
+    n: how many.
+    key: typed key [], of the order.
+
+  Returns:
+    Leaves [n, B, ...]. Property: each row is in one slice, with all of its leaves.
+  """
+  num_rows = len(jax.tree.leaves(batch)[0])
+  order = jax.random.permutation(key, num_rows)
+  return slices(jax.tree.map(lambda x: x[order], batch), n)
+
+
 def slice_size(batch_size: int, n: int, *, what: str = "n") -> int:
   """The rows of each of n slices of a batch.
 

@@ -43,7 +43,7 @@ def prediction_sheet(
     for name, of_domain in ((k, pair[index]) for k, pair in predicted.items())
   ]
   figure = new_figure(0.72 * NUM_SHOWN, 1.12 * len(rows))
-  places = np.atleast_1d(figure.subfigures(len(rows), 1))
+  places = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
   for place, (title, x, label, found) in zip(places, rows, strict=True):
     right = np.mean(found == label)
     place.suptitle(

@@ -1,6 +1,6 @@
 """A policy whose completions can all be listed, beside the best there is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,14 @@ from jgm.policy.task import Task
 
 
 def listed_evaluation(
-  task: Task, optimum: Optimum
+  task: Task, optimum: Optimum | None
 ) -> Callable[[TrainState, Array], Evaluation]:
   """The `evaluate` of a policy whose completions can be listed.
 
   Args:
     task: without prompts, and without an end token.
-    optimum: the policy that the method should end at.
+    optimum: the policy that the method should end at; None where it is not known, and
+      then there are no floors.
 
   Returns:
     (state, key) -> Evaluation. Its numbers are sums over all completions: the key is
@@ -45,46 +46,64 @@ def listed_evaluation(
   def measure(state: TrainState) -> tuple[dict[str, Array], dict[str, Array]]:
     reward = reward_of(state.extra, listed)
     ref = logp(state.extra.reference)
-    logps = {
-      "policy": logp(state.ema_params["policy"]),
-      "reference": ref,
-      "optimum": optimum(ref, reward),
-    }
+    logps = {"policy": logp(state.ema_params["policy"]), "reference": ref}
+    if optimum is not None:
+      logps["optimum"] = optimum(ref, reward)
     numbers = {}
     for name, each in logps.items():
-      numbers[name, "reward"] = expectation(each, reward)
-      numbers[name, "kl_to_reference"] = categorical_kl(each, ref)
-      numbers[name, "kl_to_optimum"] = categorical_kl(each, logps["optimum"])
-    return logps, {f"{name}/{what}": value for (name, what), value in numbers.items()}
+      numbers[f"{name}/reward"] = expectation(each, reward)
+      numbers[f"{name}/kl_to_reference"] = categorical_kl(each, ref)
+      if optimum is not None:
+        numbers[f"{name}/kl_to_optimum"] = categorical_kl(each, logps["optimum"])
+    return logps, numbers
 
   def evaluate(state: TrainState, key: Array) -> Evaluation:
     del key
-    logps, numbers = jax.device_get(measure(state))
-    value = lambda name, what: float(numbers[f"{name}/{what}"])
-    note = f"exact, over all {count} completions; ceiling: the reference"
-    scalars = {
-      "kl_to_optimum_nats": Scalar(
-        value("policy", "kl_to_optimum"),
-        0.0,
-        value("reference", "kl_to_optimum"),
-        note=note,
-      ),
-      f"expected_{reward_name}": Scalar(
-        value("policy", "reward"),
-        value("optimum", "reward"),
-        value("reference", "reward"),
-        "equal to floor",
-        note + "; floor: the best policy",
-      ),
-      "kl_to_reference_nats": Scalar(
-        value("policy", "kl_to_reference"),
-        value("optimum", "kl_to_reference"),
-        better="equal to floor",
-        note=f"exact, over all {count} completions; floor: the best policy",
-      ),
-    }
-    return Evaluation(
-      scalars, {"each completion, beside the best": against_optimum(logps)}
-    )
+    logps, found = jax.device_get(measure(state))
+    numbers = {name: float(value) for name, value in found.items()}
+    scalars = listed_scalars(numbers, reward_name, count)
+    pictures = {"each completion, beside the best": against_optimum(logps)}
+    return Evaluation(scalars, pictures if optimum is not None else {})
 
   return evaluate
+
+
+def listed_scalars(
+  numbers: Mapping[str, float], reward_name: str, count: int
+) -> dict[str, Scalar]:
+  """The policy's numbers beside the best policy's, where it is known.
+
+  Args:
+    numbers: "policy/reward" and so on, as `listed_evaluation` measures them.
+    reward_name: what the reward is called.
+    count: the number of completions.
+
+  Returns:
+    The KL to the best policy, the expected reward, and the KL to the reference.
+  """
+  note = f"exact, over all {count} completions; ceiling: the reference"
+  scalars = {}
+  if "policy/kl_to_optimum" in numbers:
+    scalars["kl_to_optimum_nats"] = Scalar(
+      numbers["policy/kl_to_optimum"],
+      0.0,
+      numbers["reference/kl_to_optimum"],
+      note=note,
+    )
+    note += "; floor: the best policy"
+  best_reward = numbers.get("optimum/reward")
+  best_kl = numbers.get("optimum/kl_to_reference", 0.0)
+  scalars[f"expected_{reward_name}"] = Scalar(
+    numbers["policy/reward"],
+    best_reward,
+    numbers["reference/reward"],
+    "higher" if best_reward is None else "equal to floor",
+    note,
+  )
+  scalars["kl_to_reference_nats"] = Scalar(
+    numbers["policy/kl_to_reference"],
+    best_kl,
+    better="equal to floor",
+    note=note.replace("ceiling: the reference; ", ""),
+  )
+  return scalars

@@ -12,19 +12,18 @@ from jgm.data.no_prompt import NO_PROMPT
 from jgm.eval.listed_policy import listed_evaluation
 from jgm.eval.optimum import Optimum
 from jgm.eval.sampled_policy import sampled_evaluation
+from jgm.policy.reward import MOST_LISTED
 from jgm.policy.task import Task
-
-LISTED = 4096  # at most so many completions are listed
 
 
 def make_policy_evaluation(
-  task: Task, optimum: Optimum, *, num_samples: int, chunk_size: int
+  task: Task, optimum: Optimum | None, *, num_samples: int, chunk_size: int
 ) -> Callable[[TrainState, Array], Evaluation]:
   """The `evaluate` of a policy, from `ema_params["policy"]`.
 
   Args:
     task: what it is judged by.
-    optimum: what it should end at; used where completions are listed.
+    optimum: what it should end at, if that is known; used where completions are listed.
     num_samples: completions of held-out prompts.
     chunk_size: completions at a time.
 
@@ -32,6 +31,6 @@ def make_policy_evaluation(
     (state, key) -> Evaluation: `listed_evaluation` where no prompt says anything and
     there are at most 4,096 completions, else `sampled_evaluation`.
   """
-  if task.data.name == NO_PROMPT and task.num_completions <= LISTED:
+  if task.data.name == NO_PROMPT and task.num_completions <= MOST_LISTED:
     return listed_evaluation(task, optimum)
   return sampled_evaluation(task, num_samples=num_samples, chunk_size=chunk_size)

@@ -95,10 +95,17 @@ def preference_scalars(
       float(loss.mean()), float(least.mean()), math.log(2), note=error(loss) + note
     ),
     "rank_correlation": Scalar(
-      float(spearmanr(learned, given).statistic),
+      rank_correlation(learned, given),
       1.0,
       0.0,
       "higher",
       f"of {len(given)} completions' rewards with the judge's, without noise",
     ),
   }
+
+
+def rank_correlation(x: Any, y: Any) -> float:
+  """Spearman's, of [M] and [M]; 0 where all values of one are the same."""
+  if np.ptp(x) == 0 or np.ptp(y) == 0:
+    return 0.0
+  return float(spearmanr(x, y).statistic)

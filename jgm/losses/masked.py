@@ -44,3 +44,10 @@ def masked_mean(values: Array, mask: Array) -> Array:
   count = jnp.sum(mask, dtype=jnp.float32)
   total = jnp.sum(masked_sum(values, mask))
   return total / jnp.where(count > 0, count, 1.0)
+
+
+def last_real(mask: Array) -> Array:
+  """Where the last real entry of each row is: bool [B, T], nowhere if there is none."""
+  real = mask > 0
+  from_here_on = jnp.flip(jnp.cumsum(jnp.flip(real, axis=1), axis=1), axis=1)
+  return real & (from_here_on == 1)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jgm.losses.autoregressive import cross_entropy
-from jgm.losses.masked import masked_sum
+from jgm.losses.masked import last_real, masked_sum
 
 Array = jax.Array
 
@@ -55,10 +55,7 @@ def reward_at_end(rewards: Array, mask: Array) -> Array:
   """
   chex.assert_rank(rewards, 2)
   chex.assert_equal_shape([rewards, mask])
-  real = mask > 0
-  from_here_on = jnp.flip(jnp.cumsum(jnp.flip(real, axis=1), axis=1), axis=1)
-  is_last = real & (from_here_on == 1)
-  return jnp.sum(jnp.where(is_last, rewards, 0.0), axis=1)
+  return jnp.sum(jnp.where(last_real(mask), rewards, 0.0), axis=1)
 
 
 def bradley_terry_loss(

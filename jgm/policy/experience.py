@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jgm.core.collectives import pmean
 from jgm.core.state import Array, TrainState
-from jgm.losses.masked import masked_mean
+from jgm.losses.kl import k3
+from jgm.losses.masked import last_real
 from jgm.policy.rollout import Rollout, token_logp
 from jgm.policy.task import Task
 
@@ -34,13 +34,15 @@ class Experience(NamedTuple):
 
   def token_rewards(self, beta: float) -> Array:
     """[B, N]: the same, earned where it arises: the reward with the last token."""
-    at_end = last_real(self.rollout.mask) * jnp.expand_dims(self.reward, 1)
+    at_end = jnp.where(last_real(self.rollout.mask), self.reward[:, None], 0.0)
     return at_end - beta * self.token_kl
 
   def metrics(self) -> dict[str, Array]:
     """Means over the batch."""
     length = jnp.sum(self.rollout.mask, axis=1)
-    means = {"reward": self.reward, "kl_nats": self.kl, "length": length}
+    # k3 is never negative, and its sum over tokens has the same mean as k1's.
+    kl = jnp.sum(k3(self.token_kl, jnp.zeros_like(self.token_kl)), axis=1)
+    means = {"reward": self.reward, "kl_nats": kl, "length": length}
     return {name: jnp.mean(values) for name, values in means.items()}
 
 
@@ -65,45 +67,3 @@ def make_experience(
     return Experience(rollout, task.reward(state.extra, rollout), token_kl)
 
   return experience
-
-
-def last_real(mask: Array) -> Array:
-  """1 on the last real token of each row of a mask [B, N], else 0."""
-  following = jnp.pad(mask[:, 1:], ((0, 0), (0, 1)))
-  return mask * (1 - following)
-
-
-def leave_one_out(returns: Array) -> Array:
-  """Each return less the mean of all others: a baseline that takes no bias in.
-
-  Args:
-    returns: [B] float, independent of each other, B at least 2.
-
-  Returns:
-    [B] float. Property: the policy gradient has the mean that it has by `returns`, and
-    in general less variance.
-
-  Reference: Kool, van Hoof & Welling 2019, eq. 5.
-    https://openreview.net/forum?id=r1lgTGL5DE
-  """
-  n = len(returns)
-  return (returns - jnp.mean(returns)) * (n / (n - 1))
-
-
-def standardised(advantages: Array, mask: Array) -> Array:
-  """Advantages with mean 0 and standard deviation 1 over the batch's real tokens.
-
-  Args:
-    advantages: [B, N] float.
-    mask: [B, N] float.
-
-  Returns:
-    [B, N] float; the same scale on all replicas. Property: changing the rewards' unit
-    changes nothing.
-
-  Reference: Engstrom et al. 2020, section 2 (what PPO's code does beside the paper).
-    https://arxiv.org/abs/2005.12729
-  """
-  centred = advantages - pmean(masked_mean(advantages, mask))
-  variance = pmean(masked_mean(jnp.square(centred), mask))
-  return centred / jnp.sqrt(variance + 1e-8)

@@ -19,7 +19,10 @@ class Frozen(NamedTuple):
 
 
 def pretrained_of(
-  reference: Mapping[str, Any], reward_model: Mapping[str, Any] | None = None
+  reference: Mapping[str, Any],
+  reward_model: Mapping[str, Any] | None = None,
+  *,
+  agrees: Mapping[str, Any],
 ) -> dict[str, Pretrained]:
   """What a policy needs of other runs.
 
@@ -27,6 +30,7 @@ def pretrained_of(
     reference: {"config": of the run of `gpt` to begin from, or None for a random
       network; "workdir": its folder, None for the default one}.
     reward_model: the same of a run of `reward_model`; None: the reward is a rule.
+    agrees: what both must have been trained with; see `network_facts`.
 
   Returns:
     Experiment.pretrained.
@@ -35,10 +39,31 @@ def pretrained_of(
   if reward_model is not None:
     runs["reward_model"] = ("reward_model", reward_model)
   return {
-    name: Pretrained(experiment, run["config"], "ema_params", run["workdir"])
+    name: Pretrained(experiment, run["config"], "ema_params", run["workdir"], agrees)
     for name, (experiment, run) in runs.items()
     if run["config"] is not None
   }
+
+
+def network_facts(
+  model: Mapping[str, Any], data: Mapping[str, Any], tie_embeddings: bool
+) -> dict[str, Any]:
+  """What two runs must have in common for the parameters of one to fit the other.
+
+  Heads and positions are in no shape, nor is which token stands for what.
+
+  Args:
+    model: config.model.
+    data: config.data.
+    tie_embeddings: config.tie_embeddings.
+
+  Returns:
+    {"model.num_heads": ..., ...}, by the keys of a config.
+  """
+  facts = {f"model.{key}": value for key, value in model.items()}
+  facts |= {f"data.{key}": data[key] for key in ("name", "tokenizer", "vocab_size")}
+  del facts["model.remat"]
+  return {**facts, "tie_embeddings": tie_embeddings}
 
 
 def begin(

@@ -21,14 +21,12 @@ class Pairs(NamedTuple):
   rejected_reward: Array
 
   @property
-  def agreement(self) -> Array:
-    """1 where the better is the chosen one, 1/2 where both are alike: [B].
+  def accuracy_ceiling(self) -> Array:
+    """How often a model that knows the judge's reward is right of such a pair: [B].
 
-    Its mean is the accuracy of a model that knows the judge's reward: no other's is
-    higher but by chance.
+    That is the probability that the better one is chosen; no model's is higher.
     """
-    margin = self.chosen_reward - self.rejected_reward
-    return jnp.heaviside(margin, 0.5)
+    return jax.nn.sigmoid(jnp.abs(self.chosen_reward - self.rejected_reward))
 
 
 def make_pairs(task: Task) -> Callable[[PyTree, PyTree, Array, Array], Pairs]:

@@ -13,6 +13,7 @@ import numpy as np
 from jgm.core.choice import choose
 from jgm.core.state import Array, PyTree
 from jgm.data.text_spec import TextSpec
+from jgm.data.tokenizers import Tokenizer
 from jgm.losses.masked import masked_sum
 from jgm.losses.preference import reward_at_end
 from jgm.models.transformer import Decoder, ScalarTransformer
@@ -20,29 +21,37 @@ from jgm.policy.rollout import Rollout
 
 Reward = Callable[[PyTree, Rollout], Array]
 RULES = ("letters", "table")
-MOST_LISTED = 65_536  # completions that a table has a reward of
+MOST_LISTED = 4096  # completions that a table has a reward of
 
 
-def token_share(tokens: np.ndarray, vocab_size: int, *, scale: float) -> Reward:
-  """`scale` times the share of a completion's tokens that are among `tokens`.
+def letter_share(letters: str, tokenizer: Tokenizer, *, scale: float) -> Reward:
+  """`scale` times the share of a completion's bytes that are among some letters.
 
   Args:
-    tokens: [K] int, which ones: the bytes of some letters.
-    vocab_size: V.
+    letters: which ones.
+    tokenizer: what bytes a token stands for.
     scale: the reward of a completion of nothing else.
 
   Returns:
     The Reward, in [0, scale]; 0 for an empty completion.
   """
-  wanted = np.isin(np.arange(vocab_size), tokens).astype(np.float32)
 
   def reward(extra: PyTree, rollout: Rollout) -> Array:
     del extra
-    count = jnp.sum(rollout.mask, axis=1)
-    found = masked_sum(jnp.asarray(wanted)[rollout.tokens], rollout.mask)
+    wanted, num_bytes = map(jnp.asarray, letter_counts(letters, tokenizer))
+    found = masked_sum(wanted[rollout.tokens], rollout.mask)
+    count = masked_sum(num_bytes[rollout.tokens], rollout.mask)
     return scale * found / jnp.maximum(count, 1.0)
 
   return reward
+
+
+def letter_counts(letters: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
+  """Of each token, how many of its bytes are such letters, and how many it has: [V]."""
+  wanted = set(letters.encode())
+  texts = [tokenizer.decode_bytes([token]) for token in range(tokenizer.vocab_size)]
+  found = [sum(byte in wanted for byte in text) for text in texts]
+  return np.array(found, np.float32), tokenizer.num_bytes().astype(np.float32)
 
 
 def sequence_table(vocab_size: int, length: int, *, scale: float, seed: int) -> Reward:
@@ -116,8 +125,7 @@ def make_rewards(
     spec: of the text.
     decoder: the reward model's.
     num_tokens: N, of a completion.
-    name: "letters", `token_share` of the tokens of `letters`, or "table",
-      `sequence_table`.
+    name: "letters", `letter_share`, or "table", `sequence_table`.
     letters: whose share is rewarded.
     scale: of the rule.
     seed: of the table.
@@ -133,8 +141,7 @@ def make_rewards(
   if name == "letters":
     if not letters:
       raise ValueError("config.rule.letters names no letter: one at least is rewarded")
-    tokens = spec.tokenizer.encode(letters)
-    rule = token_share(tokens, spec.vocab_size, scale=scale)
+    rule = letter_share(letters, spec.tokenizer, scale=scale)
   else:
     if spec.vocab_size**num_tokens > MOST_LISTED:
       raise ValueError(

@@ -9,8 +9,8 @@ from einops import repeat
 from jgm.core.state import Array, PyTree
 from jgm.losses.autoregressive import cross_entropy
 from jgm.models.transformer import Transformer
-from jgm.samplers.decode import decode
-from jgm.samplers.logits import make_transform
+from jgm.samplers import logits as logits_transforms
+from jgm.samplers.decode import cached_model, decode
 
 
 class Rollout(NamedTuple):
@@ -44,9 +44,6 @@ def make_policy(
   *,
   num_tokens: int,
   temperature: float = 1.0,
-  top_k: int | None = None,
-  top_p: float | None = None,
-  min_p: float | None = None,
 ) -> Policy:
   """The policy of a Transformer's parameters.
 
@@ -54,28 +51,26 @@ def make_policy(
     model: the network.
     end_token: what a completion ends with; None: it has N tokens.
     num_tokens: the most tokens of a completion, N.
-    temperature: see `jgm.samplers.logits.make_transform`, as for the others.
-    top_k: None excludes nothing; nor do the next two.
-    top_p: as above.
-    min_p: as above.
+    temperature: above 0. There is no top-k or the like: what one policy draws, another
+      might exclude, and nothing is left to compare.
 
   Returns:
     A Policy. The distribution that is sampled is the one that is scored.
+
+  Raises:
+    ValueError: for a temperature of 0 or less: the likeliest token has no gradient.
   """
-  transform = make_transform(
-    temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
-  )
+  if not temperature > 0:
+    raise ValueError(
+      f"config.decoding.temperature={temperature}: a policy draws, so it is above 0"
+    )
+  transform = logits_transforms.temperature(temperature)
 
   def act(params: PyTree, prompt: Array, key: Array) -> Rollout:
-    def apply(tokens: Array, cache: PyTree, padding: Array):
-      del padding  # there is none
-      variables = {"params": params}
-      return model.apply(variables, tokens, cache=cache, only_last=True)
-
     batch_size, prompt_length = prompt.shape
     num_columns = prompt_length + num_tokens - 1  # the last token is not read
     drawn = decode(
-      apply,
+      cached_model(model, params),
       model.decoder.empty_cache(batch_size, num_columns),
       prompt,
       jnp.full(batch_size, prompt_length),

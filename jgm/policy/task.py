@@ -17,6 +17,7 @@ class Task(NamedTuple):
   policy: Policy
   rewards: Mapping[str, Reward]  # the first is learned from, all are measured
   num_tokens: int  # N, of a completion
+  max_length: int  # of prompt and completion together: the networks' context
 
   @property
   def reward(self) -> Reward:
@@ -61,7 +62,8 @@ def make_task(
     The Task.
 
   Raises:
-    ValueError: if a window is no longer than a completion: nothing is left to prompt.
+    ValueError: if a window is no longer than a completion, so that nothing is left to
+      prompt, or longer than the network's context.
   """
   spec = data.spec
   if spec.shape[0] <= num_tokens:
@@ -69,7 +71,13 @@ def make_task(
       f"config.data.context={spec.shape[0]} holds a prompt and a completion: it must "
       f"be more than config.decoding.num_tokens={num_tokens}"
     )
+  max_length = model.decoder.max_length
+  if spec.shape[0] > max_length:
+    raise ValueError(
+      f"config.data.context={spec.shape[0]} is more than config.model.max_length="
+      f"{max_length}"
+    )
   end_token = spec.tokenizer.end_token
   policy = make_policy(model, end_token, num_tokens=num_tokens, **decoding)
   rewards = make_rewards(spec, model.decoder, num_tokens, learned=learned, **rule)
-  return Task(data, policy, rewards, num_tokens)
+  return Task(data, policy, rewards, num_tokens, max_length)

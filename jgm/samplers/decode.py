@@ -139,6 +139,50 @@ def left_padded(prompts: Sequence[ArrayLike], fill: int = 0) -> tuple[Any, Any]:
   return out, lengths
 
 
+def cached_model(model: Any, params: Any) -> CachedModel:
+  """What `decode` calls: a Transformer's parameters, and prompts without padding.
+
+  Args:
+    model: a `jgm.models.transformer.Transformer`.
+    params: its parameters.
+
+  Returns:
+    The CachedModel, of the last logits alone.
+  """
+
+  def apply(tokens: Array, cache: Any, padding: Array) -> tuple[Array, Any]:
+    del padding  # there is none
+    return model.apply({"params": params}, tokens, cache=cache, only_last=True)
+
+  return apply
+
+
+def check_prompt(
+  tokens: np.ndarray, vocab_size: int, num_tokens: int, max_length: int
+) -> None:
+  """Raises where a prompt cannot be completed; on the host, before anything runs.
+
+  Args:
+    tokens: [P] int.
+    vocab_size: V.
+    num_tokens: how many are to follow, at least.
+    max_length: the context, in tokens; the last one that is written is not read.
+
+  Raises:
+    ValueError: for tokens that are not in the vocabulary, or too many of them.
+  """
+  if len(tokens) + num_tokens - 1 > max_length:
+    raise ValueError(
+      f"the prompt has {len(tokens)} tokens: with {num_tokens} more it is beyond the "
+      f"context of {max_length}"
+    )
+  outside = tokens[(tokens < 0) | (tokens >= vocab_size)]
+  if len(outside):
+    raise ValueError(
+      f"the prompt holds token {outside[0]}: the vocabulary is 0 .. {vocab_size - 1}"
+    )
+
+
 def _sample(
   key: Array, logits: Array, transform: LogitsTransform
 ) -> tuple[Array, Array]:

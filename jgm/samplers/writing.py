@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jgm.samplers.chunks import in_chunks
-from jgm.samplers.decode import decode
+from jgm.samplers.decode import cached_model, check_prompt, decode
 from jgm.samplers.logits import make_transform
 
 Array = jax.Array
@@ -53,15 +53,10 @@ def make_writer(
 
     @jax.jit
     def write(params: Any, prompts: Array, key: Array) -> Array:
-      def apply(tokens: Array, cache: Any, padding: Array) -> tuple[Array, Any]:
-        del padding  # there is none
-        variables = {"params": params}
-        return model.apply(variables, tokens, cache=cache, only_last=True)
-
       n, length = prompts.shape
       cache = model.decoder.empty_cache(n, length + num_new - 1)
       return decode(
-        apply,
+        cached_model(model, params),
         cache,
         prompts,
         jnp.full(n, length),
@@ -85,12 +80,8 @@ def make_writer(
     min_p: float | None = min_p,
   ) -> Array:
     tokens = np.asarray(tokenizer.encode(prompt)) if prompt else first
+    check_prompt(tokens, tokenizer.vocab_size, 1, num_tokens)
     num_new = num_tokens + 1 - len(tokens)
-    if num_new < 1:
-      raise ValueError(
-        f"the prompt has {len(tokens)} tokens: with one more it is beyond the context "
-        f"of {num_tokens}"
-      )
     write = program(
       num_new, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
     )

@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 
 from jgm.losses.kl import categorical_kl
-from jgm.policy.experience import (
-  Experience,
-  last_real,
-  leave_one_out,
-  make_experience,
-  standardised,
-)
+from jgm.losses.masked import last_real
+from jgm.policy.advantages import leave_one_out, standardised
+from jgm.policy.experience import Experience, make_experience
 from jgm.policy.rollout import Rollout
 
 MASK = jnp.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])

@@ -43,10 +43,11 @@ def test_a_network_of_another_size_is_named(tiny):
 
 def test_what_is_needed_of_other_runs():
   none, gpt = {"config": None, "workdir": None}, {"config": "c.py", "workdir": "w"}
-  assert pretrained_of(none, none) == {}
-  needs = pretrained_of(gpt, {"config": "r.py", "workdir": None})
-  assert needs["reference"] == ("gpt", "c.py", "ema_params", "w")
-  assert needs["reward_model"] == ("reward_model", "r.py", "ema_params", None)
+  assert pretrained_of(none, none, agrees={}) == {}
+  reward_model = {"config": "r.py", "workdir": None}
+  needs = pretrained_of(gpt, reward_model, agrees={"x": 1})
+  assert needs["reference"] == ("gpt", "c.py", "ema_params", "w", {"x": 1})
+  assert needs["reward_model"][:3] == ("reward_model", "r.py", "ema_params")
 
 
 def test_a_window_must_hold_a_prompt(tiny):

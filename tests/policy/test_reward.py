@@ -10,10 +10,10 @@ from jgm.eval.enumeration import all_sequences
 from jgm.models.transformer import Decoder, ScalarTransformer
 from jgm.policy.reward import (
   completion_reward,
+  letter_share,
   make_rewards,
   sequence_table,
   table_of,
-  token_share,
 )
 from jgm.policy.rollout import Rollout
 
@@ -26,8 +26,27 @@ def rollout_of(tokens, mask=None):
   return Rollout(jnp.zeros((len(tokens), 2), jnp.int32), tokens, mask, 0 * mask)
 
 
+class Syllables:
+  """Tokens of one letter or more."""
+
+  vocab_size = 5
+  texts = (b"", b"a", b"e", b"xa", b"zz")
+
+  def decode_bytes(self, tokens):
+    return b"".join(self.texts[token] for token in tokens)
+
+  def num_bytes(self):
+    return np.array([1, 1, 1, 2, 2], np.int32)
+
+
+def test_a_share_is_of_bytes_whatever_the_tokens():
+  reward = letter_share("ae", Syllables(), scale=1.0)
+  said = rollout_of([[1, 3, 4], [3, 3, 3]])
+  np.testing.assert_allclose(reward((), said), [2 / 5, 3 / 6], rtol=1e-6)
+
+
 def test_a_share_counts_real_tokens_alone():
-  reward = token_share(np.array([1, 2]), 5, scale=10.0)
+  reward = letter_share("ae", Syllables(), scale=10.0)
   rows = rollout_of(
     [[1, 2, 0], [1, 1, 1], [1, 1, 1]], [[1, 1, 1], [1, 0, 0], [0, 0, 0]]
   )

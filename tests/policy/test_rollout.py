@@ -20,7 +20,7 @@ def listed():
   return Rollout(jnp.zeros((len(sequences), 1), jnp.int32), sequences, ones, ones)
 
 
-@pytest.mark.parametrize("decoding", [{}, {"temperature": 0.5, "top_k": 2}])
+@pytest.mark.parametrize("decoding", [{}, {"temperature": 0.5}])
 def test_what_is_drawn_has_the_probability_it_is_scored_by(tiny, state, decoding):
   task, _ = tiny(**decoding)
   params = state.params["policy"]
