@@ -1,7 +1,8 @@
 """What jgm costs, beside a peer: `python -m benchmarks`, which `make bench` runs.
 
-python -m benchmarks [--rounds=5] [--benches=ddpm_step,ddim,dcgan_step,gpt_step,gpt_decode,
-  sinkhorn] [--workloads=...] [--out=runs/benchmark.json]
+python -m benchmarks [--rounds=5]
+  [--benches=ddpm_step,ddim,dcgan_step,gpt_step,gpt_decode,sinkhorn]
+  [--workloads=...] [--out=runs/benchmark.json]
 """
 
 import argparse

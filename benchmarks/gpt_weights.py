@@ -4,7 +4,6 @@ Only NumPy, which the peer's environment has too.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 

@@ -21,6 +21,7 @@ def vowels(config: ConfigDict) -> None:
   config.total_steps = 300
   config.data.batch_size = 64
   config.optimizer.learning_rate = 3e-4
+  config.beta = 0.2
 
 
 def learned(config: ConfigDict) -> None:

@@ -29,6 +29,7 @@ def vowels(config: ConfigDict) -> None:
   config.total_steps = 100
   config.data.batch_size = 64
   config.trust_region.max_kl = 0.05
+  config.beta = 0.2
 
 
 def learned(config: ConfigDict) -> None:

@@ -62,8 +62,10 @@ def listed_evaluation(
     logps, found = jax.device_get(measure(state))
     numbers = {name: float(value) for name, value in found.items()}
     scalars = listed_scalars(numbers, reward_name, count)
+    if optimum is None:
+      return Evaluation(scalars, {})
     pictures = {"each completion, beside the best": against_optimum(logps)}
-    return Evaluation(scalars, pictures if optimum is not None else {})
+    return Evaluation(scalars, pictures)
 
   return evaluate
 

@@ -12,11 +12,11 @@ from jgm.core.program import base_key
 
 # What remains of the reference's KL to the best policy after so many small steps.
 METHODS = {
-  "reinforce": (reinforce, "enumerable", 150),
-  "ppo": (ppo, "enumerable", 20),
-  "trpo": (trpo, "enumerable", 12),
-  "dpo": (dpo, "enumerable", 150),
-  "ipo": (dpo, "enumerable_ipo", 150),
+  "reinforce": (reinforce, "enumerable", 600),
+  "ppo": (ppo, "enumerable", 60),
+  "trpo": (trpo, "enumerable", 40),
+  "dpo": (dpo, "enumerable", 600),
+  "ipo": (dpo, "enumerable_ipo", 600),
 }
 
 
