@@ -9,6 +9,12 @@ https://arxiv.org/abs/1706.03762
     loss = - mean_t log p(token_t | ...)
 
     python -m experiments.gpt --config=configs/gpt.py
+
+The default reads the bytes of CPython's documentation, 306 KB of it. Measured on 36 KB
+of held-out topics (Python 3.11): 1.77 bits per byte, 1.32 on training text. xz -9 needs
+1.95, gzip -9 2.51, counts after five bytes by Kneser and Ney's rule 1.79, single bytes
+4.71. It knows the text's shape and most words, and makes sense for half a line. A
+quarter of an hour of processor time on two cores.
 """
 
 import jax

