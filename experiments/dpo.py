@@ -14,6 +14,11 @@ https://arxiv.org/abs/2310.12036
 
 The pairs are completions by the reference, drawn anew in each step; the judge errs as
 Bradley and Terry say: P(y preferred to y') = sigmoid(r(y) - r(y')).
+
+The default's judge likes vowels: 10 is a completion of nothing else. Measured: 3.12
+after 400 steps, 2.67 before, for 1.1 nats of KL, and the text reads as it did. With six
+times the learning rate and a third of beta it was 4.4 at 50 nats: no words were left.
+Four minutes of processor time, after those of `gpt`.
 """
 
 import jax

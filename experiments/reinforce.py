@@ -9,6 +9,11 @@ https://doi.org/10.1007/BF00992696 https://arxiv.org/abs/2402.14740
 
     python -m experiments.reinforce --config=configs/reinforce.py
     python -m experiments.reinforce --config=configs/reinforce.py:enumerable
+
+The default rewards vowels, 10 for nothing else, in what a GPT of CPython's documents
+says to held-out prompts. Measured: 3.74 of them after 300 steps, 2.67 before, for 5.7
+nats of KL: words with many vowels, most of them still words. Three minutes of processor
+time, after those of `gpt`.
 """
 
 import jax

@@ -9,7 +9,7 @@ Here and in `replicas` is the only place where a training step is compiled, and 
 its state is donated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,7 @@ def make_program(
   steps_per_call: int = 1,
   data_devices: int = -1,
   model_devices: int = 1,
+  devices: Sequence[jax.Device] | None = None,
 ) -> Program:
   """Compiles an experiment's step by one of the strategies.
 
@@ -57,6 +58,8 @@ def make_program(
     steps_per_call: the greatest number of steps in one compiled call.
     data_devices: devices along the mesh's `data` axis; -1 takes all there are.
     model_devices: devices along the mesh's `model` axis.
+    devices: those to use; None is all there are. Of devices that are only described, a
+      topology's, the program can be lowered and compiled, and not run.
 
   Returns:
     A Program; nothing is compiled until it is called.
@@ -71,7 +74,7 @@ def make_program(
     raise ValueError("steps_per_call and num_seeds are at least 1")
   if model_devices > 1:
     raise ValueError("no leaf is sharded over `model` yet: set model_devices to 1")
-  mesh = make_mesh(data_devices, model_devices)
+  mesh = make_mesh(data_devices, model_devices, devices)
   pretrained = pretrained or {}
   if strategy == "pmap":
     if num_seeds > 1:
@@ -86,12 +89,17 @@ def make_program(
   )
 
 
-def make_mesh(data_devices: int = -1, model_devices: int = 1) -> Mesh:
+def make_mesh(
+  data_devices: int = -1,
+  model_devices: int = 1,
+  devices: Sequence[jax.Device] | None = None,
+) -> Mesh:
   """The device mesh, with axes `data` and `model`.
 
   Args:
     data_devices: devices along `data`; -1 takes all that `model` leaves.
     model_devices: devices along `model`.
+    devices: those to use; None is all there are.
 
   Returns:
     The mesh, over the first devices where not all are used.
@@ -99,7 +107,8 @@ def make_mesh(data_devices: int = -1, model_devices: int = 1) -> Mesh:
   Raises:
     ValueError: if the product is not a number of devices that there is.
   """
-  available = jax.device_count()
+  devices = jax.devices() if devices is None else devices
+  available = len(devices)
   if data_devices == -1:
     data_devices = available // model_devices
   used = data_devices * model_devices
@@ -111,7 +120,7 @@ def make_mesh(data_devices: int = -1, model_devices: int = 1) -> Mesh:
     (data_devices, model_devices),
     (DATA_AXIS, "model"),
     axis_types=(AxisType.Auto, AxisType.Auto),  # jax's default is Explicit
-    devices=jax.devices()[:used],
+    devices=devices[:used],
   )
 
 
@@ -161,15 +170,20 @@ def _make_jit_program(
   of_arrays = NamedSharding(mesh, rows)
   abstract = with_shardings(shapes, shardings)
 
-  def trace(arrays: PyTree) -> None:
+  def traced(arrays: PyTree) -> jax.stages.Traced:
     # Of the very shapes and shardings of a call, which then does not trace again.
-    run.trace(abstract, with_shardings(arrays, of_arrays), jnp.zeros((), jnp.int32))
+    arrays = with_shardings(arrays, of_arrays)
+    return run.trace(abstract, arrays, jnp.zeros((), jnp.int32))
+
+  def trace(arrays: PyTree) -> None:
+    traced(arrays)
 
   return Program(
     init=lambda seed: compiled_init(keys(seed), pretrained),
     run=lambda state, arrays, n: run(state, arrays, jnp.asarray(n, jnp.int32)),
     rerun=jax.jit(lambda s, arrays: advance(s, batch(arrays, jnp.ravel(s.step)[0]))),
     trace=trace,
+    lower=lambda arrays: traced(arrays).lower(),
     place=lambda arrays: jax.device_put(arrays, of_arrays),
     whole=lambda state: state,
     running=lambda state: state,

@@ -23,6 +23,7 @@ class Program(NamedTuple):
   run: Callable[[PyTree, PyTree, int], tuple[PyTree, Metrics, Array]]  # donates
   rerun: Callable[[PyTree, PyTree], tuple[PyTree, Metrics]]  # one step, not guarded
   trace: Callable[[PyTree], None]  # of host arrays: what is wrong with the step raises
+  lower: Callable[[PyTree], jax.stages.Lowered]  # of arrays' shapes: a call, to compile
   place: Callable[[PyTree], PyTree]  # the data's host arrays -> on the devices
   whole: Callable[[PyTree], PyTree]  # running state -> whole state
   running: Callable[[PyTree], PyTree]  # whole state -> running state

@@ -139,11 +139,15 @@ def make_pmap_program(
   replicated = NamedSharding(own_mesh, PartitionSpec())
   abstract = abstract_state(experiment.init, base_key(0), pretrained)
 
-  def trace(arrays: PyTree) -> None:
+  def lower(arrays: PyTree) -> jax.stages.Lowered:
     # Of the very shapes and shardings of a call, which then does not trace again.
     split = lambda state: split_replicas(experiment, state, num_replicas)
     state = with_shardings(jax.eval_shape(split, abstract), over_replicas)
-    run.lower(state, with_shardings(arrays, replicated), jnp.zeros((), jnp.int32))
+    arrays = with_shardings(arrays, replicated)
+    return run.lower(state, arrays, jnp.zeros((), jnp.int32))
+
+  def trace(arrays: PyTree) -> None:
+    lower(arrays)
 
   def running(state: TrainState) -> TrainState:
     return jax.device_put(
@@ -159,6 +163,7 @@ def make_pmap_program(
     run=first_replica,
     rerun=rerun,
     trace=trace,
+    lower=lower,
     place=lambda arrays: jax.device_put(arrays, replicated),
     whole=lambda state: merge_replicas(experiment, state),
     running=running,

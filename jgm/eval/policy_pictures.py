@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from jgm.eval.canvas import PRINT, new_figure, set_title, style, to_picture
 from jgm.eval.line_plot import COLOURS
 
-NUM_BINS = 30
+NUM_BINS = 16
 
 
 def against_optimum(logps: Mapping[str, ArrayLike]) -> NDArray[np.uint8]:
