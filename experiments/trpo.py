@@ -3,18 +3,22 @@
 Schulman et al. 2015, "Trust region policy optimization".
 https://arxiv.org/abs/1502.05477
 
-    max E_old [pi(y) / pi_old(y) A],  E_old [KL(pi_old || pi)] <= delta        eq. 14
+    max E_old [sum_t pi(y_t) / pi_old(y_t) A],  E_old [KL(pi_old || pi)] <= delta
+                                                                         eq. 14
     direction s = F^-1 g by conjugate gradients, length sqrt(2 delta / s^T F s),
     then halved until the KL holds and the surrogate has improved        appendix C
 
     python -m experiments.trpo --config=configs/trpo.py
     python -m experiments.trpo --config=configs/trpo.py:enumerable
 
-The KL is that of whole completions: the sum over tokens of the exact KL at each.
+Tokens are the actions: the ratio is that of a token, its advantage its completion's. (A
+ratio of completions, the product, has too much variance for a line search.) The KL is
+that of completions: the sum over tokens of the exact KL at each.
 """
 
 import jax
 import jax.numpy as jnp
+from einops import repeat
 
 from jgm import cli
 from jgm.core import Experiment, new_state, pmean, with_ema
@@ -46,11 +50,12 @@ def make(config) -> Experiment:
   def surrogate_and_kl(old_params, rollout, advantage):
     """Functions of the parameters: what is to fall, and how far they are from here."""
     old_logits = task.policy.logits(old_params, rollout)
+    advantages = repeat(advantage, "b -> b n", n=rollout.tokens.shape[1])
 
     def surrogate(params):
       logp = token_logp(task.policy.logits(params, rollout), rollout)
-      logp, old_logp = (masked_sum(x, rollout.mask) for x in (logp, rollout.logp))
-      return jnp.mean(surrogate_loss(logp, old_logp, advantage))
+      of_tokens = surrogate_loss(logp, rollout.logp, advantages)
+      return jnp.mean(masked_sum(of_tokens, rollout.mask))
 
     def kl(params):
       of_tokens = categorical_kl(old_logits, task.policy.logits(params, rollout))

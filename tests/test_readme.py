@@ -4,8 +4,12 @@ import pathlib
 import re
 import types
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from safetensors.numpy import save_file
+
+from jgm.models.transformer import Decoder, Transformer
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -32,3 +36,42 @@ def test_the_transport_of_the_readme_converges():
   names = {"x": x, "y": y, "a": np.full(5, 0.2), "b": np.full(4, 0.25)}
   exec(snippet_with("from jgm import ot"), names)
   assert names["solved"].converged
+
+
+def test_the_gpt2_of_the_readme_runs(tmp_path):
+  config = Decoder(64, max_length=8, features=64, num_layers=1, num_heads=1)
+  tokens = jnp.zeros((1, 4), jnp.int32)
+  params = Transformer(config).init(jax.random.key(0), tokens)["params"]
+  save_file(hugging_face_names(params["decoder"]), tmp_path / "model.safetensors")
+  names = {"tokens": tokens}
+  snippet = snippet_with("gpt2_params").replace(
+    '"model.safetensors"', repr(str(tmp_path / "model.safetensors"))
+  )
+  exec(snippet, names)
+  wanted = Transformer(config).apply({"params": params}, tokens)
+  np.testing.assert_allclose(names["logits"], wanted, rtol=1e-5, atol=1e-6)
+
+
+def hugging_face_names(decoder):
+  """A decoder of one block, as transformers' GPT-2 names its tensors."""
+  parts = {
+    "ln_1": ("attention_norm", "scale"),
+    "attn.c_attn": ("attention.qkv", "kernel"),
+    "attn.c_proj": ("attention.out", "kernel"),
+    "ln_2": ("mlp_norm", "scale"),
+    "mlp.c_fc": ("mlp_in", "kernel"),
+    "mlp.c_proj": ("mlp_out", "kernel"),
+  }
+  tensors = {
+    "wte.weight": decoder["embed"]["embedding"],
+    "wpe.weight": decoder["positions"],
+    "ln_f.weight": decoder["last_norm"]["scale"],
+    "ln_f.bias": decoder["last_norm"]["bias"],
+  }
+  for theirs, (ours, weight) in parts.items():
+    part = decoder["blocks_0"]
+    for name in ours.split("."):
+      part = part[name]
+    tensors[f"h.0.{theirs}.weight"] = part[weight]
+    tensors[f"h.0.{theirs}.bias"] = part["bias"]
+  return {name: np.array(leaf) for name, leaf in tensors.items()}
