@@ -12,6 +12,11 @@ language models. https://arxiv.org/abs/1707.06347 https://arxiv.org/abs/2203.021
     python -m experiments.ppo --config=configs/ppo.py:enumerable
 
 Rollout, advantages and all epochs of minibatches are one compiled step.
+
+The default rewards vowels, 10 for nothing else. Measured: 3.83 after 100 steps, 2.67
+before, for 11.6 nats of KL: it has found that the documentation's words "value",
+"function" and "execution" are rich in them. Three minutes of processor time, after
+those of `gpt`.
 """
 
 import math

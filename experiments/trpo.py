@@ -14,6 +14,9 @@ https://arxiv.org/abs/1502.05477
 Tokens are the actions: the ratio is that of a token, its advantage its completion's. (A
 ratio of completions, the product, has too much variance for a line search.) The KL is
 that of completions: the sum over tokens of the exact KL at each.
+
+The default rewards vowels, 10 for nothing else. Measured: 3.25 after 40 steps, 2.67
+before, for 2.4 nats of KL. Five minutes of processor time, after those of `gpt`.
 """
 
 import jax
