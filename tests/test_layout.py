@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "policy",
     "samplers",
   },
+  "plan": {"core", "data"},
   "policy": {"core", "data", "losses", "models", "samplers"},
 }
 

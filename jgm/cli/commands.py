@@ -9,6 +9,7 @@ from jgm.cli.console import (
 from jgm.cli.flags import Options
 from jgm.cli.log import MetricsLog
 from jgm.cli.opening import existing_run, run_to_train
+from jgm.cli.plan import plan
 from jgm.cli.publish import publish
 from jgm.cli.run import Make, Run, evaluate, restore_whole
 from jgm.cli.sample import sample
@@ -26,6 +27,9 @@ def run_command(options: Options, make: Make) -> None:
   configure_jax()
   if options.mode == "train":
     train(run_to_train(options, make))
+    return
+  if options.mode == "plan":
+    plan(options, make)
     return
   run = existing_run(options.workdir, make, options.overrides)
   if options.mode == "sample":

@@ -13,7 +13,7 @@ from jgm.cli.errors import UserError
 from jgm.cli.run import Make, make_experiment, name_of
 from jgm.core.choice import did_you_mean
 
-MODES = ("train", "evaluate", "sample")
+MODES = ("train", "evaluate", "sample", "plan")
 # What someone may have meant by a flag of sampling in another mode.
 INSTEAD = {
   ("train", "seed"): "config.seed",
@@ -34,6 +34,8 @@ class Options(NamedTuple):
   seed: int  # of --mode=sample
   num_samples: int
   conditions: dict[str, Any]  # keywords of the experiment's `sample`
+  topology: str  # of --mode=plan; "" in the others
+  price_per_chip_hour: float | None
   command: str
 
 
@@ -58,6 +60,7 @@ def parse(make: Make, arguments: Sequence[str]) -> Options:
   given = {n: values[c.flag].value for n, c in known.items() if values[c.flag].present}
   if mode != "sample":
     _refuse_flags_of_sampling(values, known, mode)
+  _check_flags_of_planning(values, mode)
   return Options(
     experiment=name,
     config_spec=spec,
@@ -67,6 +70,8 @@ def parse(make: Make, arguments: Sequence[str]) -> Options:
     seed=values["seed"].value,
     num_samples=values["num_samples"].value,
     conditions=read_conditions(known, given) if mode == "sample" else {},
+    topology=values["topology"].value,
+    price_per_chip_hour=values["price_per_chip_hour"].value,
     command=shlex.join(["python", "-m", f"experiments.{name}", *arguments]),
   )
 
@@ -113,6 +118,10 @@ def _define(experiment: str) -> flags.FlagValues:
   flags.DEFINE_enum("mode", "train", MODES, "What to do.", **here)
   flags.DEFINE_integer("seed", 0, "Sampling: the seed.", **here)
   flags.DEFINE_integer("num_samples", 64, "Sampling: how many.", lower_bound=1, **here)
+  flags.DEFINE_string("topology", "", 'Planning: "v5e:4x4", "cpu:8", "gpu".', **here)
+  flags.DEFINE_float(
+    "price_per_chip_hour", None, "Planning: to tell the cost.", lower_bound=0, **here
+  )
   flags.DEFINE_bool("help", False, "Show this.", short_name="h", **here)
   return values
 
@@ -132,6 +141,14 @@ def _refuse_flags_of_sampling(
       instead = INSTEAD.get((mode, flag))
       hint = f"; did you mean --{instead}?" if instead else ""
       raise UserError(f"--{flag} is a flag of --mode=sample{hint}")
+
+
+def _check_flags_of_planning(values: Any, mode: str) -> None:
+  if mode == "plan" and not values["topology"].value:
+    raise UserError("--mode=plan: for which devices? For example --topology=v5e:4x4")
+  for flag in ("topology", "price_per_chip_hour"):
+    if mode != "plan" and values[flag].present:
+      raise UserError(f"--{flag} is a flag of --mode=plan")
 
 
 def _no_such_flag(flag: str, values: Any, known: Mapping[str, Condition]) -> str:

@@ -13,7 +13,7 @@ from jgm.data.spec import DataSpec
 from jgm.data.toys import TOYS
 
 EMBEDDED = ("digits", "photos", "digits_over_photos", *TOYS)
-EMBEDDED_TEXT = ("docs", "no_prompt")
+EMBEDDED_TEXT = ("docs",)
 INFO = "dataset_info.json"
 
 
