@@ -45,13 +45,6 @@ def test_minibatches_are_each_row_in_an_order_of_its_own(key):
   assert len({tuple(order) for order in orders.tolist()}) > 1
 
 
-def test_advantages_are_standardized():
-  advantages = jax.random.normal(jax.random.key(0), (4, 50)) * 3 + 2
-  found = jax.jit(cartpole.standardized)(advantages)
-  np.testing.assert_allclose([found.mean(), found.std()], [0, 1], atol=1e-5)
-  np.testing.assert_array_equal(cartpole.standardized(jnp.ones((2, 3))), 0)
-
-
 def test_log_probabilities_are_those_of_the_softmax():
   logits = jax.random.normal(jax.random.key(0), (3, 4, 2))
   action = jnp.array([[0, 1, 1, 0]] * 3)
