@@ -157,7 +157,7 @@ def _config_of(need: Pretrained) -> ConfigDict:
 def _check_agreement(name: str, need: Pretrained) -> None:
   """Raises a UserError where the other run's config is not what it must be."""
   found = flatten(_config_of(need))
-  for key, wanted in need.agrees.items():
+  for key, wanted in need.agrees:
     if found.get(key) != wanted:
       raise UserError(
         f"{name}: the run of {need.experiment} in {_workdir_of(need)} has "

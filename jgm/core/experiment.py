@@ -81,8 +81,8 @@ class Pretrained(NamedTuple):
   config: str  # as on the command line: "configs/gpt.py:smoke"
   field: str  # the field of that run's TrainState: "ema_params"
   workdir: str | None = None  # its folder, local or gs://; None: the default one
-  # {"model.num_heads": 4}: what its config must say, where no shape would tell.
-  agrees: Mapping[str, Any] = {}
+  # (("model.num_heads", 4), ...): what its config must say, where no shape would tell.
+  agrees: tuple[tuple[str, Any], ...] = ()
 
 
 class Experiment(NamedTuple):

@@ -22,7 +22,7 @@ def pretrained_of(
   reference: Mapping[str, Any],
   reward_model: Mapping[str, Any] | None = None,
   *,
-  agrees: Mapping[str, Any],
+  agrees: tuple[tuple[str, Any], ...],
 ) -> dict[str, Pretrained]:
   """What a policy needs of other runs.
 
@@ -47,7 +47,7 @@ def pretrained_of(
 
 def network_facts(
   model: Mapping[str, Any], data: Mapping[str, Any], tie_embeddings: bool
-) -> dict[str, Any]:
+) -> tuple[tuple[str, Any], ...]:
   """What two runs must have in common for the parameters of one to fit the other.
 
   Heads and positions are in no shape, nor is which token stands for what.
@@ -58,12 +58,12 @@ def network_facts(
     tie_embeddings: config.tie_embeddings.
 
   Returns:
-    {"model.num_heads": ..., ...}, by the keys of a config.
+    (("model.num_heads", ...), ...), by the keys of a config.
   """
   facts = {f"model.{key}": value for key, value in model.items()}
   facts |= {f"data.{key}": data[key] for key in ("name", "tokenizer", "vocab_size")}
   del facts["model.remat"]
-  return {**facts, "tie_embeddings": tie_embeddings}
+  return (*facts.items(), ("tie_embeddings", tie_embeddings))
 
 
 def begin(

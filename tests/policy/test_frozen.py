@@ -6,6 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import reinforce
+from jgm.cli.config import load_config
+from jgm.cli.errors import UserError
+from jgm.cli.opening import load_pretrained
 from jgm.data import make_dataset
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.frozen import begin, pretrained_of
@@ -43,10 +47,10 @@ def test_a_network_of_another_size_is_named(tiny):
 
 def test_what_is_needed_of_other_runs():
   none, gpt = {"config": None, "workdir": None}, {"config": "c.py", "workdir": "w"}
-  assert pretrained_of(none, none, agrees={}) == {}
+  assert pretrained_of(none, none, agrees=()) == {}
   reward_model = {"config": "r.py", "workdir": None}
-  needs = pretrained_of(gpt, reward_model, agrees={"x": 1})
-  assert needs["reference"] == ("gpt", "c.py", "ema_params", "w", {"x": 1})
+  needs = pretrained_of(gpt, reward_model, agrees=(("x", 1),))
+  assert needs["reference"] == ("gpt", "c.py", "ema_params", "w", (("x", 1),))
   assert needs["reward_model"][:3] == ("reward_model", "r.py", "ema_params")
 
 
@@ -56,3 +60,10 @@ def test_a_window_must_hold_a_prompt(tiny):
   rule = {"name": "table", "letters": "", "scale": 1.0, "seed": 0}
   with pytest.raises(ValueError, match="must be more than"):
     make_task(data, model, rule=rule, learned=False, num_tokens=NUM_TOKENS)
+
+
+def test_what_no_shape_tells_must_agree(tmp_path):
+  config = load_config("configs/reinforce.py:smoke", ["model.num_heads=4"])
+  config.reference.workdir = str(tmp_path)
+  with pytest.raises(UserError, match=r"config.model.num_heads=2, and here it is 4"):
+    load_pretrained(reinforce.make(config).pretrained)
