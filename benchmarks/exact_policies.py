@@ -13,7 +13,6 @@ import argparse
 import importlib
 import json
 import pathlib
-import statistics
 import time
 from typing import Any
 
@@ -21,6 +20,7 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.gan_losses import spread
 from jgm.cli.config import load_config
 from jgm.core.loop import train
 from jgm.core.parallel import make_program
@@ -121,12 +121,6 @@ def table(rows: dict[str, dict[str, Any]], num_seeds: int) -> Table:
       f"{row['CPU_s']:.0f}",
     )
   return out
-
-
-def spread(values: list[float]) -> str:
-  """Mean ± standard deviation."""
-  mean = f"{statistics.mean(values):.3g}"
-  return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.2g}"
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ from jgm.cli.errors import UserError, for_the_user
 from jgm.cli.flags import Options
 from jgm.cli.opening import abstract_pretrained
 from jgm.cli.plan_table import print_plan
-from jgm.cli.run import Make, make_experiment
+from jgm.cli.run import Make, make_config_program, make_experiment
 from jgm.cli.waiting import waiting
 from jgm.core.experiment import Experiment
-from jgm.core.parallel import make_program
 from jgm.core.program import Program
 from jgm.plan import DoesNotFit, Topology, TopologyError, find_topology, make_plan
 from jgm.plan.arrays import abstract_arrays, streamed_bytes
@@ -80,16 +79,8 @@ def _program(experiment: Experiment, config: ConfigDict, topology: Topology) -> 
       f"makes {num_devices} with model_devices"
     )
   with for_the_user(ValueError, OSError):
-    return make_program(
-      experiment,
-      abstract_pretrained(experiment.pretrained),
-      strategy=parallel.strategy,
-      num_seeds=config.num_seeds,
-      steps_per_call=parallel.steps_per_call,
-      data_devices=data_devices,
-      model_devices=model_devices,
-      devices=topology.devices,
-    )
+    pretrained = abstract_pretrained(experiment.pretrained)
+  return make_config_program(experiment, config, pretrained, topology.devices)
 
 
 def _measure(

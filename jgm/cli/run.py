@@ -3,7 +3,7 @@
 import inspect
 import pathlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -84,10 +84,35 @@ def make_run(
   Raises:
     UserError: if the config's values do not go together.
   """
-  parallel = config.parallel
   experiment = make_experiment(make, config)
+  program = make_config_program(experiment, config, pretrained)
+  docstring = sys.modules[make.__module__].__doc__ or ""
+  return Run(name_of(make), config, experiment, program, folder, docstring)
+
+
+def make_config_program(
+  experiment: Experiment,
+  config: ConfigDict,
+  pretrained: Mapping[str, PyTree] | None,
+  devices: Sequence[jax.Device] | None = None,
+) -> Program:
+  """The program of a config's sections, with what is wrong said in one line.
+
+  Args:
+    experiment: what it is of.
+    config: its config.
+    pretrained: see `make_run`.
+    devices: those of the mesh; None is all there are.
+
+  Returns:
+    The Program.
+
+  Raises:
+    UserError: if the config's values do not go together.
+  """
+  parallel = config.parallel
   with for_the_user(ValueError, OSError):
-    program = make_program(
+    return make_program(
       experiment,
       pretrained,
       strategy=parallel.strategy,
@@ -95,9 +120,8 @@ def make_run(
       steps_per_call=parallel.steps_per_call,
       data_devices=parallel.data_devices,
       model_devices=parallel.model_devices,
+      devices=devices,
     )
-  docstring = sys.modules[make.__module__].__doc__ or ""
-  return Run(name_of(make), config, experiment, program, folder, docstring)
 
 
 def restore_whole(run: Run, warn: Callable[[str], None]) -> checkpoint.Restored:

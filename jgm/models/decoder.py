@@ -92,8 +92,9 @@ class Decoder(nn.Module):
     """The hidden vectors of tokens.
 
     Args:
-      tokens: [B, T] int32 in [0, vocab_size), see `check_tokens`: a larger one gives
-        NaN in its row. With a cache they follow those that it holds.
+      tokens: [B, T] int32 in [0, vocab_size), which `check_tokens` of
+        jgm.samplers.decode sees to: a larger one gives NaN in its row. With
+        a cache they follow those that it holds.
       cache: of `empty_cache` or an earlier call; no token may go beyond its columns.
       padding: [B] int32, how many columns of each row, of the cache's or else of
         `tokens`, are not tokens but fill it up on the left. What they hold changes

@@ -4,16 +4,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
-from numpy.typing import ArrayLike
 
 from jgm.models.decoder import Cache, Decoder, logits_of
 from jgm.models.transformer_block import NORMAL
 
 Array = jax.Array
 
-__all__ = ["Cache", "Decoder", "ScalarTransformer", "Transformer", "check_tokens"]
+__all__ = ["Cache", "Decoder", "ScalarTransformer", "Transformer"]
 
 
 class Transformer(nn.Module):
@@ -80,25 +78,3 @@ class ScalarTransformer(nn.Module):
     hidden = self.decoder(tokens, padding=padding, train=train)
     scalar = nn.Dense(1, kernel_init=nn.initializers.zeros, name="scalar")
     return scalar(hidden)[..., 0]
-
-
-def check_tokens(tokens: ArrayLike, vocab_size: int) -> None:
-  """Raises where a token is not in the vocabulary; on the host, before anything runs.
-
-  Args:
-    tokens: int, of any shape.
-    vocab_size: V.
-
-  Raises:
-    ValueError: for a token outside [0, V), or an array that is not of integers. It
-      names the token and its place.
-  """
-  tokens = np.asarray(tokens)
-  if not np.issubdtype(tokens.dtype, np.integer):
-    raise ValueError(f"tokens are integers, not {tokens.dtype}")
-  outside = (tokens < 0) | (tokens >= vocab_size)
-  if outside.any():
-    place = tuple(int(i) for i in np.argwhere(outside)[0])
-    raise ValueError(
-      f"token {tokens[place]} at {place} is outside the vocabulary of {vocab_size}"
-    )

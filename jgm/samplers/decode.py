@@ -171,15 +171,29 @@ def check_prompt(
   Raises:
     ValueError: for tokens that are not in the vocabulary, or too many of them.
   """
-  if len(tokens) + num_tokens - 1 > max_length:
+  _check_room(len(tokens), num_tokens, max_length)
+  check_tokens(tokens, vocab_size)
+
+
+def check_tokens(tokens: ArrayLike, vocab_size: int) -> None:
+  """Raises where a token is not in the vocabulary; on the host, before anything runs.
+
+  Args:
+    tokens: int, of any shape.
+    vocab_size: V.
+
+  Raises:
+    ValueError: for a token outside [0, V), or an array that is not of integers. It
+      names the token and its place.
+  """
+  tokens = np.asarray(tokens)
+  if not np.issubdtype(tokens.dtype, np.integer):
+    raise ValueError(f"tokens are integers, not {tokens.dtype}")
+  outside = (tokens < 0) | (tokens >= vocab_size)
+  if outside.any():
+    place = tuple(int(i) for i in np.argwhere(outside)[0])
     raise ValueError(
-      f"the prompt has {len(tokens)} tokens: with {num_tokens} more it is beyond the "
-      f"context of {max_length}"
-    )
-  outside = tokens[(tokens < 0) | (tokens >= vocab_size)]
-  if len(outside):
-    raise ValueError(
-      f"the prompt holds token {outside[0]}: the vocabulary is 0 .. {vocab_size - 1}"
+      f"token {tokens[place]} at {place} is outside the vocabulary of {vocab_size}"
     )
 
 

@@ -15,8 +15,8 @@ from jgm.models.transformer import (
   Decoder,
   ScalarTransformer,
   Transformer,
-  check_tokens,
 )
+from jgm.samplers.decode import check_tokens
 
 VOCAB, LENGTH = 11, 12
 TINY = {"vocab_size": VOCAB, "max_length": LENGTH, "features": 16, "num_layers": 2}
