@@ -26,7 +26,9 @@ def make_contestant(workload: dict[str, Any]) -> Contestant:
   """
   configure_jax()
   config = config_of(workload)
-  params = jax.device_put(gpt2_params(gpt2_state(workload)))
+  params = jax.device_put(
+    gpt2_params(gpt2_state(workload), num_heads=config.model.num_heads)
+  )
   model = Transformer(Decoder(workload["vocab_size"], **config.model))
   tokens = jnp.asarray(random_tokens(workload), jnp.int32)
   logits_of = jax.jit(lambda inputs: model.apply({"params": params}, inputs))

@@ -44,7 +44,8 @@ def base_config() -> ConfigDict:
   config.parallel = {
     "strategy": "jit",  # or "pmap"
     "data_devices": -1,  # all there are
-    "model_devices": 1,
+    "model_devices": 1,  # tensor parallelism: the networks are cut over these
+    "fsdp": False,  # large leaves of the state are cut over the data devices too
     "steps_per_call": 20,
   }
   config.log = {"every_steps": 20}

@@ -38,6 +38,7 @@ def shakespeare(config: ConfigDict) -> None:
   nanoGPT's train_shakespeare_char.py reaches 1.47 nats, 2.12 bits, per character.
   """
   config.data.name = "tiny_shakespeare"
+  config.data.in_memory = True
   config.data.batch_size = 64
   config.data.context = 256
   config.model.update(max_length=256, features=384, num_layers=6, num_heads=6)
@@ -58,6 +59,7 @@ def gpt2_medium(config: ConfigDict) -> None:
   config.data.context = 1024
   config.data.tokenizer = "bpe"
   config.data.vocab_size = 50_257
+  config.parallel.fsdp = True
   config.dtype = "bfloat16"
   config.model.update(max_length=1024, features=1024, num_layers=24, num_heads=16)
   config.model.remat = True

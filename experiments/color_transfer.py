@@ -48,7 +48,7 @@ def make(config) -> Experiment:
   check_epsilons(config.epsilons, config.total_steps)
   if config.num_pixels < 1:
     raise ValueError(f"config.num_pixels={config.num_pixels}: it is at least 1")
-  epsilons = jnp.asarray(config.epsilons, jnp.float32)
+  epsilons = np.asarray(config.epsilons, np.float32)
   n = config.num_pixels
 
   def solve(palettes, epsilon, initial, **options):
@@ -62,7 +62,7 @@ def make(config) -> Experiment:
     now = jnp.minimum(state.step, len(epsilons) - 1)
     before = jnp.maximum(now - 1, 0)
     start = (f[before], g[before])
-    found = solve(state.extra, epsilons[now], start, **config.transport)
+    found = solve(state.extra, jnp.asarray(epsilons)[now], start, **config.transport)
     params = {"f": f.at[now].set(found.f), "g": g.at[now].set(found.g)}
     metrics = {
       "epsilon": found.problem.epsilon,

@@ -32,6 +32,7 @@ from jgm.core import (
 from jgm.data import make_dataset
 from jgm.eval.images import make_image_evaluation
 from jgm.losses import diffusion, regression
+from jgm.models.sharding_rules import UNET
 from jgm.models.unet import UNet
 from jgm.samplers import make_sampling
 
@@ -112,7 +113,9 @@ def make(config) -> Experiment:
     inception=config.eval.inception,
     net_steps=config.eval.net_steps,
   )
-  return Experiment(data, init, step, evaluate, sampling.sample, log_prob)
+  return Experiment(
+    data, init, step, evaluate, sampling.sample, log_prob, sharding_rules=UNET
+  )
 
 
 if __name__ == "__main__":

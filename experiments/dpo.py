@@ -39,6 +39,7 @@ from jgm.data import make_dataset
 from jgm.eval.optimum import ipo_optimum, reward_optimum
 from jgm.eval.policy import make_policy_evaluation
 from jgm.losses.preference import dpo_loss, ipo_loss, sequence_logp
+from jgm.models.sharding_rules import TRANSFORMER
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.completer import make_completer
 from jgm.policy.frozen import begin, network_facts, pretrained_of
@@ -105,7 +106,15 @@ def make(config) -> Experiment:
   sample = make_completer(task, chunk_size=config.sample.chunk_size)
   agrees = network_facts(config.model, config.data, config.tie_embeddings)
   needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
-  return Experiment(data, init, step, evaluate, sample, pretrained=needs)
+  return Experiment(
+    data,
+    init,
+    step,
+    evaluate,
+    sample,
+    pretrained=needs,
+    sharding_rules=TRANSFORMER,
+  )
 
 
 def losses(config):

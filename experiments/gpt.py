@@ -32,6 +32,7 @@ from jgm.core import (
 from jgm.data import make_dataset
 from jgm.eval.text import make_text_evaluation, row_log_prob
 from jgm.losses.autoregressive import cross_entropy, z_loss
+from jgm.models.sharding_rules import TRANSFORMER
 from jgm.models.transformer import Decoder, Transformer
 from jgm.samplers.writing import make_writer
 
@@ -82,7 +83,9 @@ def make(config) -> Experiment:
     data, token_log_prob, sample, chunk_size=config.eval.chunk_size
   )
   log_prob = row_log_prob(token_log_prob)
-  return Experiment(data, init, step, evaluate, sample, log_prob)
+  return Experiment(
+    data, init, step, evaluate, sample, log_prob, sharding_rules=TRANSFORMER
+  )
 
 
 def check_context(context, max_length):

@@ -43,6 +43,7 @@ from jgm.eval.evaluation import make_evaluation
 from jgm.eval.guidance_scales import make_guidance_scales
 from jgm.losses import regression
 from jgm.models.noisy_classifier import NoisyClassifier
+from jgm.models.sharding_rules import UNET
 from jgm.models.unet import UNet
 from jgm.samplers import classifier_free, classifier_guidance, make_sampling
 
@@ -205,7 +206,7 @@ def make(config) -> Experiment:
       images={**found.images, **by_scale.images},
     )
 
-  return Experiment(data, init, step, evaluate, sample)
+  return Experiment(data, init, step, evaluate, sample, sharding_rules=UNET)
 
 
 def check(config, spec) -> None:

@@ -49,6 +49,7 @@ from jgm.eval.evaluation import make_evaluation
 from jgm.eval.likelihood_baselines import make_likelihood_baselines
 from jgm.losses import diffusion, regression
 from jgm.losses.hybrid import hybrid_loss
+from jgm.models.sharding_rules import UNET
 from jgm.models.unet import UNet
 from jgm.samplers import make_sampling
 
@@ -181,7 +182,9 @@ def make(config) -> Experiment:
       images={**found.images, **bound_pictures(bits)},
     )
 
-  return Experiment(data, init, step, evaluate, sampling.sample, log_prob)
+  return Experiment(
+    data, init, step, evaluate, sampling.sample, log_prob, sharding_rules=UNET
+  )
 
 
 def check(config, spec) -> None:

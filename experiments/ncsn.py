@@ -38,6 +38,7 @@ from jgm.core import (
 from jgm.data import make_dataset
 from jgm.eval.evaluation import make_evaluation
 from jgm.losses.score import weighted_denoising_score_matching
+from jgm.models.sharding_rules import UNET
 from jgm.models.unet import UNet
 from jgm.samplers import make_sampling
 
@@ -107,7 +108,7 @@ def make(config) -> Experiment:
     inception=config.eval.inception,
     net_steps=config.eval.net_steps,
   )
-  return Experiment(data, init, step, evaluate, sampling.sample)
+  return Experiment(data, init, step, evaluate, sampling.sample, sharding_rules=UNET)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ from jgm.losses.advantage import generalized_advantages
 from jgm.losses.kl import entropy, k3
 from jgm.losses.masked import last_real, masked_mean
 from jgm.losses.policy import ppo_policy_loss, ppo_value_loss
+from jgm.models.sharding_rules import TRANSFORMER
 from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
 from jgm.policy.advantages import standardised
 from jgm.policy.completer import make_completer
@@ -161,7 +162,15 @@ def make(config) -> Experiment:
   sample = make_completer(task, chunk_size=config.sample.chunk_size)
   agrees = network_facts(config.model, config.data, config.tie_embeddings)
   needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
-  return Experiment(data, init, step, evaluate, sample, pretrained=needs)
+  return Experiment(
+    data,
+    init,
+    step,
+    evaluate,
+    sample,
+    pretrained=needs,
+    sharding_rules=TRANSFORMER,
+  )
 
 
 def num_updates(config):

@@ -34,6 +34,7 @@ from jgm.eval.optimum import reward_optimum
 from jgm.eval.policy import make_policy_evaluation
 from jgm.losses.masked import masked_sum
 from jgm.losses.policy import policy_gradient_loss
+from jgm.models.sharding_rules import TRANSFORMER
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.advantages import leave_one_out
 from jgm.policy.completer import make_completer
@@ -90,7 +91,15 @@ def make(config) -> Experiment:
   sample = make_completer(task, chunk_size=config.sample.chunk_size)
   agrees = network_facts(config.model, config.data, config.tie_embeddings)
   needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
-  return Experiment(data, init, step, evaluate, sample, pretrained=needs)
+  return Experiment(
+    data,
+    init,
+    step,
+    evaluate,
+    sample,
+    pretrained=needs,
+    sharding_rules=TRANSFORMER,
+  )
 
 
 if __name__ == "__main__":

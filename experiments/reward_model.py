@@ -35,6 +35,7 @@ from jgm.core import (
 from jgm.data import make_dataset
 from jgm.eval.preferences import make_preference_evaluation
 from jgm.losses.preference import bradley_terry_loss, reward_centering_loss
+from jgm.models.sharding_rules import TRANSFORMER
 from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
 from jgm.policy.completer import make_sample
 from jgm.policy.frozen import begin, network_facts, pretrained_of
@@ -103,7 +104,15 @@ def make(config) -> Experiment:
 
   agrees = network_facts(config.model, config.data, config.tie_embeddings)
   needs = pretrained_of(config.reference, agrees=agrees)
-  return Experiment(data, init, step, evaluate, sample, pretrained=needs)
+  return Experiment(
+    data,
+    init,
+    step,
+    evaluate,
+    sample,
+    pretrained=needs,
+    sharding_rules=TRANSFORMER,
+  )
 
 
 if __name__ == "__main__":

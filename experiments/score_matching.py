@@ -29,6 +29,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jgm import cli
 from jgm.core import (
@@ -74,7 +75,7 @@ def make(config) -> Experiment:
     raise ValueError(f"config.sigma={config.sigma}: the added noise must be above 0")
   walks = config.sample
   check_steps(walks.step_size, walks.num_steps)
-  sigma = jnp.float32(config.sigma)
+  sigma = np.float32(config.sigma)
   model = MLP(dtype=config.dtype, **config.model)
   loss_of = choose(config.loss, LOSSES, what="config.loss")
   tx = make_optimizer(total_steps=config.total_steps, **config.optimizer)

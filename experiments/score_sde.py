@@ -42,6 +42,7 @@ from jgm.eval.evaluation import make_evaluation
 from jgm.eval.likelihood import held_out_likelihood
 from jgm.eval.likelihood_baselines import make_likelihood_baselines
 from jgm.losses.score import weighted_denoising_score_matching
+from jgm.models.sharding_rules import UNET
 from jgm.models.unet import UNet
 from jgm.samplers import flow_log_prob, make_sampling, timestep_pairs
 
@@ -154,7 +155,9 @@ def make(config) -> Experiment:
     inception=config.eval.inception,
     net_steps=config.eval.net_steps,
   )
-  return Experiment(data, init, step, evaluate, sampling.sample, log_prob)
+  return Experiment(
+    data, init, step, evaluate, sampling.sample, log_prob, sharding_rules=UNET
+  )
 
 
 if __name__ == "__main__":

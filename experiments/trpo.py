@@ -31,6 +31,7 @@ from jgm.eval.policy import make_policy_evaluation
 from jgm.losses.kl import categorical_kl
 from jgm.losses.masked import masked_sum
 from jgm.losses.policy import surrogate_loss
+from jgm.models.sharding_rules import TRANSFORMER
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.advantages import leave_one_out
 from jgm.policy.completer import make_completer
@@ -100,7 +101,15 @@ def make(config) -> Experiment:
   sample = make_completer(task, chunk_size=config.sample.chunk_size)
   agrees = network_facts(config.model, config.data, config.tie_embeddings)
   needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
-  return Experiment(data, init, step, evaluate, sample, pretrained=needs)
+  return Experiment(
+    data,
+    init,
+    step,
+    evaluate,
+    sample,
+    pretrained=needs,
+    sharding_rules=TRANSFORMER,
+  )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ experiment per training structure, and for all of them in `make test-all`.
 import functools
 import importlib
 import inspect
+import os
 import pathlib
+import subprocess
+import sys
 import types
 from typing import Any, NamedTuple
 
@@ -38,7 +41,8 @@ from jgm.core.loop import train
 from jgm.core.program import base_key, batched_leaves
 from jgm.core.replicas import make_replica, merge_replicas, split_replicas
 
-NAMES = names()
+COMMANDS = {"compare"}  # it trains experiments and is none: it has no `make`
+NAMES = [name for name in names() if name not in COMMANDS]
 STRUCTURES = {"ddpm", "dcgan"}  # one experiment per training structure
 EVERYWHERE = [
   name if name in STRUCTURES else pytest.param(name, marks=pytest.mark.slow)
@@ -396,9 +400,29 @@ def test_every_preset_makes_an_experiment_without_reading(name, monkeypatch):
     assert isinstance(module.make(config), Experiment)
 
 
+def test_making_an_experiment_computes_nothing():
+  """Or processes could not meet any more, nor a plan choose its platform."""
+  program = (
+    "import importlib\n"
+    "from jgm.cli.config import load_config\n"
+    f"for name, preset in {all_presets()}:\n"
+    "  make = importlib.import_module(f'experiments.{name}').make\n"
+    "  make(load_config(f'configs/{name}.py:{preset}'))\n"
+  )
+  # A platform that there is not: the first thing that is computed fails.
+  env = {**os.environ, "JAX_PLATFORMS": "nowhere", "PYTHONPATH": str(CONFIGS.parent)}
+  command = [sys.executable, "-c", program]
+  ended = subprocess.run(command, env=env, capture_output=True, text=True)
+  assert ended.returncode == 0, ended.stderr[-2000:]
+
+
+def all_presets():
+  return [(name, preset) for name in NAMES for preset, _ in describe(name)[2]]
+
+
 def test_configs_and_experiments_are_one_to_one():
   configs = {file.stem for file in CONFIGS.glob("[!_]*.py")} - {"base"}
-  assert configs == set(NAMES)
+  assert configs == set(names())
 
 
 def module_of(name):

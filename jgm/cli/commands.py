@@ -10,6 +10,7 @@ from jgm.cli.flags import Options
 from jgm.cli.log import MetricsLog
 from jgm.cli.opening import existing_run, run_to_train
 from jgm.cli.plan import plan
+from jgm.cli.processes import is_first, start_processes
 from jgm.cli.publish import publish
 from jgm.cli.run import Make, Run, evaluate, restore_whole
 from jgm.cli.sample import sample
@@ -25,11 +26,12 @@ def run_command(options: Options, make: Make) -> None:
     make: config -> Experiment.
   """
   configure_jax()
-  if options.mode == "train":
-    train(run_to_train(options, make))
-    return
   if options.mode == "plan":
     plan(options, make)
+    return
+  start_processes(*options.processes)
+  if options.mode == "train":
+    train(run_to_train(options, make), options.profile_steps)
     return
   run = existing_run(options.workdir, make, options.overrides)
   if options.mode == "sample":
@@ -42,6 +44,8 @@ def _evaluate(run: Run) -> None:
   restored = restore_whole(run, print_message)
   print_message(f"evaluating at step {restored.step}")
   evaluations = evaluate(run, restored.state)
+  if not is_first():
+    return
   with MetricsLog(run.folder.path) as log:
     where = publish(run, log, evaluations, restored.state, restored.step)
   print_texts(evaluations)

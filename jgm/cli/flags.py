@@ -10,9 +10,11 @@ from etils import epath
 from jgm.cli.conditions import Condition, conditions_of, read_conditions
 from jgm.cli.config import load_config
 from jgm.cli.errors import UserError
+from jgm.cli.profile import parse_steps
 from jgm.cli.run import Make, make_experiment, name_of
 from jgm.core.choice import did_you_mean
 
+PROCESSES = ("coordinator", "num_processes", "process_id")
 MODES = ("train", "evaluate", "sample", "plan")
 # What someone may have meant by a flag of sampling in another mode.
 INSTEAD = {
@@ -36,6 +38,8 @@ class Options(NamedTuple):
   conditions: dict[str, Any]  # keywords of the experiment's `sample`
   topology: str  # of --mode=plan; "" in the others
   price_per_chip_hour: float | None
+  profile_steps: tuple[int, int] | None  # of --mode=train
+  processes: tuple[str | None, int | None, int | None]  # of `start_processes`
   command: str
 
 
@@ -72,6 +76,8 @@ def parse(make: Make, arguments: Sequence[str]) -> Options:
     conditions=read_conditions(known, given) if mode == "sample" else {},
     topology=values["topology"].value,
     price_per_chip_hour=values["price_per_chip_hour"].value,
+    profile_steps=_profile_steps(values),
+    processes=tuple(values[flag].value for flag in PROCESSES),
     command=shlex.join(["python", "-m", f"experiments.{name}", *arguments]),
   )
 
@@ -122,6 +128,10 @@ def _define(experiment: str) -> flags.FlagValues:
   flags.DEFINE_float(
     "price_per_chip_hour", None, "Planning: to tell the cost.", lower_bound=0, **here
   )
+  flags.DEFINE_string("profile_steps", "", "Training: trace FROM-TO.", **here)
+  flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.", **here)
+  flags.DEFINE_integer("num_processes", None, "How many there are.", **here)
+  flags.DEFINE_integer("process_id", None, "Which this is, from 0.", **here)
   flags.DEFINE_bool("help", False, "Show this.", short_name="h", **here)
   return values
 
@@ -149,6 +159,15 @@ def _check_flags_of_planning(values: Any, mode: str) -> None:
   for flag in ("topology", "price_per_chip_hour"):
     if mode != "plan" and values[flag].present:
       raise UserError(f"--{flag} is a flag of --mode=plan")
+
+
+def _profile_steps(values: Any) -> tuple[int, int] | None:
+  flag = values["profile_steps"]
+  if not flag.value:
+    return None
+  if values["mode"].value != "train":
+    raise UserError("--profile_steps is a flag of --mode=train")
+  return parse_steps(flag.value)
 
 
 def _no_such_flag(flag: str, values: Any, known: Mapping[str, Condition]) -> str:

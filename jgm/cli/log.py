@@ -156,6 +156,30 @@ class MetricsLog:
       self._events = None
 
 
+class NoLog(MetricsLog):
+  """The log of all processes but the first, which writes for them."""
+
+  def __init__(self) -> None:
+    pass
+
+  def write(self, step: int, metrics: Mapping[str, ArrayLike]) -> None:
+    """Writes nothing, and so do the others."""
+
+  def cut(self, step: int) -> list[Row]:
+    """No rows."""
+    return []
+
+  def rows(self) -> list[Row]:
+    """No rows."""
+    return []
+
+  def flush(self) -> None:
+    """Nothing."""
+
+  def close(self) -> None:
+    """Nothing."""
+
+
 def read_rows(path: str | os.PathLike[str]) -> list[Row]:
   """The rows of a `metrics.jsonl`, oldest first; none where there is no file.
 

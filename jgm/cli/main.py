@@ -4,11 +4,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from jgm.cli.commands import run_command
 from jgm.cli.console import print_error
 from jgm.cli.errors import SHOW_TRACEBACK, UserError
 from jgm.cli.flags import help_text, parse
+from jgm.cli.processes import in_several
 from jgm.cli.run import Make
 from jgm.core.checkpoint import CheckpointError
 from jgm.core.loop import NotFiniteError
@@ -34,7 +36,24 @@ def main(make: Make, arguments: Sequence[str] | None = None) -> None:
     if os.environ.get(SHOW_TRACEBACK):
       traceback.print_exc()
     print_error(error)
-    sys.exit(1)
+    _exit(1)
   except KeyboardInterrupt:
     print_error("interrupted; run the same command to go on from the last checkpoint")
-    sys.exit(130)
+    _exit(130)
+  except Exception:
+    if not in_several():
+      raise
+    traceback.print_exc()  # before Python's own end would wait for the others
+    print_error(
+      "the other processes end too. Where this one did not fail by itself, another has "
+      "died or cannot be reached: see what it said; run the same command to go on"
+    )
+    _exit(1)
+
+
+def _exit(code: int) -> NoReturn:
+  """Ends the process; at once where others wait for it, as they do in a collective."""
+  if in_several():
+    sys.stderr.flush()
+    os._exit(code)
+  sys.exit(code)

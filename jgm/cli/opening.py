@@ -12,6 +12,12 @@ from jgm.cli.config import flatten, load_config, restore_config
 from jgm.cli.console import print_message
 from jgm.cli.errors import UserError, for_the_user
 from jgm.cli.flags import Options, default_workdir, parse
+from jgm.cli.processes import (
+  check_same_config,
+  first_says,
+  is_first,
+  wait_for_all,
+)
 from jgm.cli.run import Make, Run, make_experiment, make_run, name_of
 from jgm.cli.run_folder import (
   RunFolder,
@@ -42,6 +48,7 @@ def run_to_train(options: Options, make: Make) -> Run:
     UserError: if the config cannot be, or the folder holds another run.
   """
   config = load_config(options.config_spec, options.overrides)
+  check_same_config(config)
   folder = open_run_folder(
     options.workdir,
     experiment=options.experiment,
@@ -50,16 +57,18 @@ def run_to_train(options: Options, make: Make) -> Run:
     command=options.command,
   )
   needs = make_experiment(make, config).pretrained
-  has_begun = bool(checkpoint.steps(str(folder.checkpoints)))
+  has_begun = first_says(bool(checkpoint.steps(str(folder.checkpoints))))
   if has_begun:
     _tell_of_a_new_end(read_facts(options.workdir)["config"], config)
   loaded = abstract_pretrained(needs) if has_begun else load_pretrained(needs)
   run = make_run(make, config, folder, loaded)
   data, steps_per_call = run.experiment.data, run.program.steps_per_call
-  arrays = {} if data is None else data.arrays(0, steps_per_call)
+  arrays = {} if data is None else data.arrays(0, steps_per_call, run.program.rows)
   with for_the_user(ValueError, doing="tracing the step"):
     run.program.trace(arrays)
-  write_run_folder(folder)
+  if is_first():
+    write_run_folder(folder)
+  wait_for_all("the run's folder is there")
   return run
 
 
@@ -86,10 +95,11 @@ def existing_run(
       f"{workdir} holds a run of {facts['experiment']}, not of {name_of(make)}"
     )
   config = restore_config(facts["config_spec"], facts["config"], overrides)
-  # Whatever it was trained on: to read it, one device is enough.
-  config.parallel.update(strategy="jit", data_devices=1, model_devices=1)
+  # Whatever it was trained on: to read it, one device of this process is enough.
+  config.parallel.update(strategy="jit", data_devices=1, model_devices=1, fsdp=False)
   shapes = abstract_pretrained(make_experiment(make, config).pretrained)
-  return make_run(make, config, RunFolder(workdir, facts), shapes)
+  folder, device = RunFolder(workdir, facts), jax.local_devices()[:1]
+  return make_run(make, config, folder, shapes, device)
 
 
 def load_pretrained(needs: Mapping[str, Pretrained]) -> dict[str, PyTree]:
@@ -121,7 +131,8 @@ def _load(name: str, need: Pretrained) -> PyTree:
   make, workdir = _make_of(need.experiment), _workdir_of(need)
   _check_agreement(name, need)  # before minutes of training
   total_steps = load_config(need.config).total_steps
-  if max(checkpoint.steps(str(workdir / "checkpoints")), default=0) < total_steps:
+  steps = checkpoint.steps(str(workdir / "checkpoints"))
+  if first_says(max(steps, default=0) < total_steps):
     print_message(f"{name}: training {need.experiment} in {workdir} first")
     arguments = [f"--config={need.config}", f"--workdir={workdir}"]
     train(run_to_train(parse(make, arguments), make))
@@ -133,9 +144,10 @@ def _load(name: str, need: Pretrained) -> PyTree:
     warn=print_message,
   )
   print_message(f"{name}: {need.field} of {workdir} at step {restored.step}")
-  if run.config.num_seeds == 1:
-    return restored.state
-  return jax.tree.map(lambda leaf: leaf[0], restored.state)
+  state = restored.state
+  if jax.process_count() > 1:
+    state = jax.device_get(state)  # each has it, and the program is to have it once
+  return state if run.config.num_seeds == 1 else jax.tree.map(lambda x: x[0], state)
 
 
 def _abstract(need: Pretrained) -> PyTree:

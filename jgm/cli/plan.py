@@ -1,8 +1,10 @@
 """`--mode=plan`: what a config would take on a topology, before any of it is rented."""
 
 import json
+from typing import NamedTuple
 
 import jax
+from etils import epath
 from ml_collections import ConfigDict
 
 from jgm.cache import cache_dir
@@ -16,15 +18,20 @@ from jgm.cli.run import Make, make_config_program, make_experiment
 from jgm.cli.waiting import waiting
 from jgm.core.experiment import Experiment
 from jgm.core.program import Program
-from jgm.plan import DoesNotFit, Topology, TopologyError, find_topology, make_plan
-from jgm.plan.arrays import abstract_arrays, streamed_bytes
-from jgm.plan.plan import (
-  Measured,
-  cache_name,
-  compile_and_count,
-  measured_from_json,
-  to_json,
+from jgm.plan import (
+  DoesNotFit,
+  Plan,
+  Topology,
+  TopologyError,
+  compile_call,
+  find_topology,
+  make_plan,
+  measure,
 )
+from jgm.plan.arrays import abstract_arrays
+from jgm.plan.compiled import Compiled, keep, kept_name, read_kept
+from jgm.plan.largest_batch import Filled, largest_batch, second_batch_size
+from jgm.plan.plan import Measured, to_json
 from jgm.plan.topology import prepare
 
 
@@ -42,29 +49,52 @@ def plan(options: Options, make: Make) -> None:
   with for_the_user(TopologyError):
     prepare(options.topology)
     topology = find_topology(options.topology)
-  config = load_config(options.config_spec, options.overrides)
-  experiment = make_experiment(make, config)
-  program = _program(experiment, config, topology)
-  data = experiment.data
-  arrays = abstract_arrays(data, program.steps_per_call)
-  with for_the_user(ValueError, doing="tracing the step"):
-    lowered = program.lower(arrays)
+  call = _lower(options, make, topology)
+  measured = _measure(call, topology)
   planned = make_plan(
-    program,
-    _measure(lowered, program, topology),
+    call.program,
+    measured,
     topology,
-    batch_size=data.batch_size if data else None,
-    streamed_bytes=streamed_bytes(data, arrays) // len(topology.devices),
-    total_steps=config.total_steps,
+    batch_size=call.batch_size,
+    total_steps=call.config.total_steps,
     price_per_chip_hour=options.price_per_chip_hour,
   )
   print_plan(planned)
+  path = _write(planned, options)
+  if topology.chip is not None and call.batch_size:
+    largest = _largest_batch(options, make, topology, call, measured)
+    _write(planned._replace(largest_batch=largest), options)
+  print_message(f"plan: {path}")
+
+
+def _write(planned: Plan, options: Options) -> epath.Path:
   text = json.dumps(to_json(planned), indent=2) + "\n"
   path = options.workdir / "plan.json"
   with for_the_user(OSError):
     options.workdir.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-  print_message(f"plan: {path}")
+  return path
+
+
+class _Call(NamedTuple):
+  """What is compiled: a call of some steps."""
+
+  config: ConfigDict
+  program: Program
+  batch_size: int | None
+  lowered: jax.stages.Lowered
+
+
+def _lower(options: Options, make: Make, topology: Topology, *more: str) -> _Call:
+  """Traces a call of the command line's config, and `more` overrides."""
+  config = load_config(options.config_spec, (*options.overrides, *more))
+  experiment = make_experiment(make, config)
+  program = _program(experiment, config, topology)
+  arrays = abstract_arrays(experiment.data, program.steps_per_call)
+  with for_the_user(ValueError, doing="tracing the step"):
+    lowered = program.lower(arrays)
+  batch_size = experiment.data.batch_size if experiment.data else None
+  return _Call(config, program, batch_size, lowered)
 
 
 def _program(experiment: Experiment, config: ConfigDict, topology: Topology) -> Program:
@@ -83,20 +113,41 @@ def _program(experiment: Experiment, config: ConfigDict, topology: Topology) -> 
   return make_config_program(experiment, config, pretrained, topology.devices)
 
 
-def _measure(
-  lowered: jax.stages.Lowered, program: Program, topology: Topology
-) -> Measured:
-  """What was measured of this program before; else it is compiled."""
-  path = cache_dir("plan") / cache_name(lowered, topology)
-  if path.exists():
-    return measured_from_json(path.read_text())
-  with waiting(f"compiling for {topology.name}"):
+def _largest_batch(
+  options: Options, make: Make, topology: Topology, call: _Call, measured: Measured
+) -> int | None:
+  """The largest batch that fits, which is told; another is compiled to know it."""
+  assert topology.chip is not None and call.batch_size
+  limit, num_devices = topology.chip.memory, len(topology.devices)
+  first = Filled(call.batch_size, measured.memory.total)
+  size = second_batch_size(first, limit, num_devices=num_devices)
+  try:
+    other = _lower(options, make, topology, f"data.batch_size={size}")
+    second = Filled(size, _measure(other, topology).memory.total)
+  except UserError as error:
+    print_message(f"the largest batch that fits is not known: of {size}, {error}")
+    return None
+  found = largest_batch(first, second, limit, num_devices=num_devices)
+  if found is not None:
+    print_message(f"the largest batch that fits: about {found:,}")
+  return found
+
+
+def _measure(call: _Call, topology: Topology) -> Measured:
+  """What is measured of a call that was compiled before; else it is now."""
+  path = cache_dir("plan") / kept_name(call.lowered, topology)
+  if not path.exists():
+    keep(_compile(call, topology), path)
+  return measure(read_kept(path), steps_per_call=call.program.steps_per_call)
+
+
+def _compile(call: _Call, topology: Topology) -> Compiled:
+  batch = f", a batch of {call.batch_size}" if call.batch_size else ""
+  with waiting(f"compiling for {topology.name}{batch}"):
     try:
-      measured = compile_and_count(lowered, steps_per_call=program.steps_per_call)
+      return compile_call(call.lowered)
     except DoesNotFit as error:
       raise UserError(
         f"it does not fit into a chip of {topology.name}: {error}. Make "
         "config.data.batch_size smaller, or take more chips"
       ) from error
-  path.write_text(json.dumps(to_json(measured)))
-  return measured

@@ -56,9 +56,6 @@ def _memory_rows(plan: Plan) -> Iterator[tuple[str, str]]:
     return
   fits = "fits" if plan.fits else "DOES NOT FIT"
   yield "memory in all", f"{total}, of {_show_bytes(limit)}: {fits}"
-  if plan.largest_batch is not None:
-    about = "at least" if plan.fits else "at most"
-    yield "largest batch", f"{about} {plan.largest_batch:,}"
 
 
 def _estimate_rows(plan: Plan, estimate: Estimate) -> Iterator[tuple[str, str]]:

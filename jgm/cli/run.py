@@ -14,6 +14,7 @@ from jgm.cli.run_folder import RunFolder
 from jgm.core import checkpoint
 from jgm.core.experiment import Evaluation, Experiment
 from jgm.core.parallel import make_program
+from jgm.core.placing import gathered
 from jgm.core.program import Program, base_key
 from jgm.core.state import PyTree
 
@@ -68,6 +69,7 @@ def make_run(
   config: ConfigDict,
   folder: RunFolder,
   pretrained: Mapping[str, PyTree] | None = None,
+  devices: Sequence[jax.Device] | None = None,
 ) -> Run:
   """Builds an experiment and the program that runs it; nothing is compiled yet.
 
@@ -77,6 +79,7 @@ def make_run(
     folder: the run's folder.
     pretrained: what the experiment asks for of other runs, by name; their shapes are
       enough for a run that has begun.
+    devices: those to use; None is all there are.
 
   Returns:
     The Run.
@@ -85,7 +88,7 @@ def make_run(
     UserError: if the config's values do not go together.
   """
   experiment = make_experiment(make, config)
-  program = make_config_program(experiment, config, pretrained)
+  program = make_config_program(experiment, config, pretrained, devices)
   docstring = sys.modules[make.__module__].__doc__ or ""
   return Run(name_of(make), config, experiment, program, folder, docstring)
 
@@ -111,6 +114,7 @@ def make_config_program(
     UserError: if the config's values do not go together.
   """
   parallel = config.parallel
+  _check_flatten(config)
   with for_the_user(ValueError, OSError):
     return make_program(
       experiment,
@@ -120,8 +124,20 @@ def make_config_program(
       steps_per_call=parallel.steps_per_call,
       data_devices=parallel.data_devices,
       model_devices=parallel.model_devices,
+      fsdp=parallel.fsdp,
       devices=devices,
     )
+
+
+def _check_flatten(config: ConfigDict) -> None:
+  """Raises where leaves are to be cut each, and to be updated as one vector."""
+  cut = config.parallel.fsdp or config.parallel.model_devices > 1
+  for section, values in config.items():
+    if cut and section.endswith("optimizer") and values.flatten:
+      raise UserError(
+        f"config.{section}.flatten joins what config.parallel.fsdp and model_devices "
+        "cut: set it to False"
+      )
 
 
 def restore_whole(run: Run, warn: Callable[[str], None]) -> checkpoint.Restored:
@@ -164,7 +180,7 @@ def evaluate(run: Run, state: PyTree) -> list[Evaluation]:
 
   Args:
     run: the run.
-    state: its whole state.
+    state: its whole state, of which every process has its part.
 
   Returns:
     One Evaluation per seed.
@@ -173,6 +189,7 @@ def evaluate(run: Run, state: PyTree) -> list[Evaluation]:
     UserError: if a value of the config is one that the evaluation cannot take.
   """
   seed = run.config.eval.seed
+  state = gathered(state)
   with for_the_user(ValueError, doing="evaluating"):
     return [
       run.experiment.evaluate(of_seed(run, state, i), base_key(seed, "evaluate"))

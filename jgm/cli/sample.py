@@ -10,6 +10,7 @@ from etils import epath
 from jgm.cli.console import print_message, print_text
 from jgm.cli.errors import for_the_user
 from jgm.cli.flags import Options
+from jgm.cli.processes import is_first
 from jgm.cli.run import Run, of_seed, restore_whole
 from jgm.core.program import base_key
 from jgm.data.text_spec import TextSpec
@@ -39,6 +40,8 @@ def sample(run: Run, options: Options) -> None:
     samples = run.experiment.sample(
       state, key, options.num_samples, **options.conditions
     )
+  if not is_first():
+    return
   facts: dict[str, Any] = {"step": restored.step, "seed": options.seed}
   arrays = {"samples": jax.device_get(samples), **facts, **options.conditions}
   _keep_earlier(run.folder.samples)

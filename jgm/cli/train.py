@@ -12,7 +12,9 @@ from jgm.cli.console import (
   print_warnings,
 )
 from jgm.cli.errors import UserError
-from jgm.cli.log import MetricsLog
+from jgm.cli.log import MetricsLog, NoLog
+from jgm.cli.processes import first_says, is_first
+from jgm.cli.profile import Profiler
 from jgm.cli.publish import publish
 from jgm.cli.run import Run, evaluate, logged_scalars
 from jgm.cli.signals import catch_signals
@@ -31,11 +33,14 @@ class Interrupted(UserError):
   """A signal came; everything was saved."""
 
 
-def train(run: Run) -> None:
+def train(run: Run, profile_steps: tuple[int, int] | None = None) -> None:
   """Trains to `config.total_steps` and reports; goes on where the run was left.
+
+  All processes of a run call it alike, and the first one writes.
 
   Args:
     run: what to train.
+    profile_steps: from which step to which a trace is made; None makes none.
 
   Raises:
     Interrupted: if a signal asked it to end; the state has been saved.
@@ -43,10 +48,15 @@ def train(run: Run) -> None:
   """
   state, step, window = _start(run)
   total = run.config.total_steps
-  with MetricsLog(run.folder.path) as log:
+  with MetricsLog(run.folder.path) if is_first() else NoLog() as log:
     log.cut(step)
-    with catch_signals() as asked_to_end, Progress(total, step) as progress:
-      session = _Session(run, log, progress, window)
+    with (
+      catch_signals() as asked_to_end,
+      Profiler(run.folder.path, profile_steps) as profiler,
+      Progress(total, step) as progress,
+    ):
+      program = profiler.over(run.program, step)
+      session = _Session(run._replace(program=program), log, progress, window)
       state, step = session.take_steps(state, step, asked_to_end)
       evaluations, where = session.evaluate(state, step)
   print_texts(evaluations)
@@ -58,7 +68,7 @@ def _start(run: Run) -> tuple[PyTree, int, Window]:
   """The running state to begin with, its step, and the metrics not yet logged."""
   directory = str(run.folder.checkpoints)
   checkpoint.clean_up(directory)
-  if not checkpoint.steps(directory):
+  if first_says(not checkpoint.steps(directory)):
     return run.program.init(run.config.seed), 0, {}
   restored = checkpoint.restore(directory, run.program.abstract, warn=print_message)
   print_message(f"resuming from step {restored.step}")
@@ -83,7 +93,7 @@ class _Session:
       total_steps=self.config.total_steps,
       stop_every=[every for every in self._periods() if every > 0],
     )
-    if self._evaluates_at(step) and not _is_evaluated(self.log, step):
+    if self._evaluates_at(step) and not self._is_evaluated(step):
       self.evaluate(state, step)  # a kill came between saving and evaluating
     if self._is_over():
       return state, step
@@ -168,9 +178,11 @@ class _Session:
         whole = self.run.program.whole(state)
         evaluations = evaluate(self.run, whole)
         self._check_stop_metric(logged_scalars(evaluations))
-        if not _is_evaluated(self.log, step):
+        if not self._is_evaluated(step):
           self.log.write(step, logged_scalars(evaluations))
-        where = publish(self.run, self.log, evaluations, whole, step)
+        where = {}
+        if is_first():
+          where = publish(self.run, self.log, evaluations, whole, step)
       self.evaluated = (step, (evaluations, where))
     return self.evaluated[1]
 
@@ -189,14 +201,25 @@ class _Session:
     )
 
   def _is_over(self) -> bool:
-    best = self._standing()
-    if best is None or not best.is_over:
+    if self.config.stop.metric is None:
       return False
-    self.progress.message(
-      f"stopped: no better {self.config.stop.metric} in {self.config.stop.patience} "
-      f"evaluations; the best, {best.best_value:.4g}, was at step {best.best_step}"
-    )
+    best = self._standing()
+    if not first_says(best is not None and best.is_over):
+      return False
+    if best is not None:
+      self.progress.message(
+        f"stopped: no better {self.config.stop.metric} in {self.config.stop.patience} "
+        f"evaluations; the best, {best.best_value:.4g}, was at step {best.best_step}"
+      )
     return True
+
+  def _is_evaluated(self, step: int) -> bool:
+    return first_says(
+      any(
+        row["step"] == step and any(name.startswith("eval/") for name in row)
+        for row in self.log.rows()
+      )
+    )
 
 
 def _mean(rows: list[Any]) -> np.ndarray:
@@ -210,10 +233,3 @@ def _mean(rows: list[Any]) -> np.ndarray:
 def _is_due(every_steps: int, step: int) -> bool:
   """Whether something of this period is done at a step; 0: at the end only."""
   return every_steps > 0 and step > 0 and step % every_steps == 0
-
-
-def _is_evaluated(log: MetricsLog, step: int) -> bool:
-  return any(
-    row["step"] == step and any(name.startswith("eval/") for name in row)
-    for row in log.rows()
-  )

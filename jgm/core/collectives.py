@@ -5,6 +5,7 @@ import jax
 from jgm.core.state import Array, PyTree
 
 DATA_AXIS = "data"  # the mesh axis, and the axis that pmap maps
+MODEL_AXIS = "model"  # the mesh's other axis
 
 
 def pmean(tree: PyTree) -> PyTree:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from jgm.core.sharding import Rule
 from jgm.core.state import Array, PyTree, TrainState
 
 Batch = Mapping[str, Array]
@@ -29,13 +30,17 @@ class Dataset(NamedTuple):
   name: str
   spec: Any  # a jgm.data.DataSpec: the shape, the value range, the number of levels
   batch_size: int  # the global batch size B
-  arrays: Callable[[int, int], PyTree]  # (first step, number of steps) -> host arrays
+  # (first step, number of steps, rows=None) -> host arrays. rows: [R], ascending, which
+  # rows of each batch to read, such as a process's own; None: all B.
+  arrays: Callable[..., PyTree]
   batch: Callable[[PyTree, Array], Batch]  # (arrays, step) -> leaves [B, ...]; pure
   split: Callable[[str], Batch]  # "train" or "test" -> leaves [N, ...], as `batch` has
   # The axis of `arrays` that holds the batch: None for data that live whole on the
-  # device, where `arrays` returns the very same object for any steps; 1 for data that
-  # are read ahead, where it returns leaves [number of steps, B, ...].
+  # device, where `arrays` returns the very same object for any steps and rows; 1 for
+  # data that are read ahead, where it returns leaves [number of steps, R, ...].
   batch_axis: int | None = None
+  # number of steps -> the shapes of `arrays`, without reading; None: not known.
+  shapes: Callable[[int], PyTree] | None = None
 
 
 class Scalar(NamedTuple):
@@ -102,3 +107,5 @@ class Experiment(NamedTuple):
   # extra -> the same tree of bools: True where a leaf carries a batch axis. Such leaves
   # are sharded over `data` under jit and split under pmap; all others are replicated.
   batched_extra: Callable[[PyTree], PyTree] | None = None
+  # How its networks are cut over the mesh's `model` axis; none: they cannot be.
+  sharding_rules: tuple[Rule, ...] = ()

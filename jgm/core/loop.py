@@ -85,7 +85,7 @@ def _arrays_from(experiment: Experiment, program: Program) -> Callable[[int], Py
   def arrays(step: int) -> PyTree:
     nonlocal host_arrays, placed
     if experiment.data is not None:
-      asked_for = experiment.data.arrays(step, program.steps_per_call)
+      asked_for = experiment.data.arrays(step, program.steps_per_call, program.rows)
       if asked_for is not host_arrays:  # data in memory are the same object each time
         host_arrays, placed = asked_for, program.place(asked_for)
     return placed

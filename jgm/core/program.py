@@ -25,6 +25,7 @@ class Program(NamedTuple):
   trace: Callable[[PyTree], None]  # of host arrays: what is wrong with the step raises
   lower: Callable[[PyTree], jax.stages.Lowered]  # of arrays' shapes: a call, to compile
   place: Callable[[PyTree], PyTree]  # the data's host arrays -> on the devices
+  rows: list[int] | None  # of each batch that is read ahead, those that `place` takes
   whole: Callable[[PyTree], PyTree]  # running state -> whole state
   running: Callable[[PyTree], PyTree]  # whole state -> running state
   abstract: PyTree  # the whole state's shapes, dtypes and shardings

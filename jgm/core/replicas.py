@@ -165,6 +165,7 @@ def make_pmap_program(
     trace=trace,
     lower=lower,
     place=lambda arrays: jax.device_put(arrays, replicated),
+    rows=None,
     whole=lambda state: merge_replicas(experiment, state),
     running=running,
     abstract=abstract,

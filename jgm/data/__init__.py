@@ -66,8 +66,8 @@ def make_dataset(
     seed: the seed of the order, the flips and the draws: the data's own.
     data_dir: where TFDS datasets are kept, a folder or `gs://...`; default: TFDS's.
     flip: whether half of the images are mirrored, chosen anew in each step.
-    in_memory: whether a TFDS dataset lives whole on the device, not read ahead; one
-      over photographs always does.
+    in_memory: whether a TFDS dataset, of images or of text, lives whole on the device
+      and is not read ahead; one over photographs always does.
     arrangement: of `gaussian_mixture`: 8 on a "ring", 25 on a "grid", or a "pair".
     photo_strength: of "_over_photos": what photographs are multiplied by; at most 1.
     context: of text, and of nothing else: the number of tokens of a window, T.
@@ -89,7 +89,7 @@ def make_dataset(
   if context is not None:
     return _make_text(
       name,
-      data_dir,
+      {"data_dir": data_dir, "in_memory": in_memory},
       batch_size=batch_size,
       seed=seed,
       context=context,
@@ -124,7 +124,7 @@ def make_dataset(
   )
 
 
-def _make_text(name: str, data_dir: str | None, **options: Any) -> Dataset:
+def _make_text(name: str, of_tfds: dict[str, Any], **options: Any) -> Dataset:
   if name in EMBEDDED or name.endswith(SUFFIX):
     raise DatasetError(
       f"{name} is no text, and config.data.context is of text alone. Embedded texts: "
@@ -134,4 +134,4 @@ def _make_text(name: str, data_dir: str | None, **options: Any) -> Dataset:
     return make_docs(**options)
   if name == NO_PROMPT:
     return make_no_prompt(**options)
-  return make_tfds_text(name, data_dir=data_dir, **options)
+  return make_tfds_text(name, **of_tfds, **options)

@@ -14,6 +14,7 @@ from jgm.core.experiment import Batch, Dataset
 from jgm.core.state import Array, PyTree
 from jgm.data.errors import DatasetError
 from jgm.data.photos import SIZE, make_photos
+from jgm.data.shapes import shapes_of
 from jgm.data.spec import DataSpec, Numbers, from_levels, to_levels
 
 SUFFIX = "_over_photos"  # of the names of such datasets
@@ -55,6 +56,10 @@ def make_blended(digits: Dataset, *, seed: int, strength: float = 1.0) -> Datase
   def arrays() -> PyTree:
     return {"digits": digits.arrays(0, 1), "photos": photos.arrays(0, 1)}
 
+  def shapes(num_steps: int) -> PyTree:
+    parts = {"digits": digits, "photos": photos}
+    return {name: shapes_of(part, num_steps) for name, part in parts.items()}
+
   def batch(arrays: PyTree, step: Array) -> Batch:
     of_digits = digits.batch(arrays["digits"], step)
     crops = photos.batch(arrays["photos"], step)["x"]
@@ -71,9 +76,10 @@ def make_blended(digits: Dataset, *, seed: int, strength: float = 1.0) -> Datase
     name=digits.name + SUFFIX,
     spec=spec,
     batch_size=digits.batch_size,
-    arrays=lambda first_step, num_steps: arrays(),
+    arrays=lambda first_step, num_steps, rows=None: arrays(),
     batch=batch,
     split=split,
+    shapes=shapes,
   )
 
 

@@ -5,6 +5,7 @@ import functools
 from jgm.core.experiment import Batch, Dataset
 from jgm.core.state import Array, PyTree
 from jgm.data.errors import DatasetError
+from jgm.data.shapes import shapes_of
 from jgm.data.spec import DataSpec
 
 
@@ -31,6 +32,10 @@ def pair_domains(source: Dataset, target: Dataset) -> Dataset:
   def arrays() -> PyTree:
     return {"source": source.arrays(0, 1), "target": target.arrays(0, 1)}
 
+  def shapes(num_steps: int) -> PyTree:
+    parts = {"source": source, "target": target}
+    return {name: shapes_of(part, num_steps) for name, part in parts.items()}
+
   def join(of_source: Batch, of_target: Batch) -> dict[str, Array]:
     return {
       "x": in_channels(of_source["x"], spec),
@@ -51,9 +56,10 @@ def pair_domains(source: Dataset, target: Dataset) -> Dataset:
     name=f"{source.name} to {target.name}",
     spec=spec,
     batch_size=source.batch_size,
-    arrays=lambda first_step, num_steps: arrays(),
+    arrays=lambda first_step, num_steps, rows=None: arrays(),
     batch=batch,
     split=split,
+    shapes=shapes,
   )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import einops
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -54,10 +55,19 @@ def make_memory_dataset(
     name=name,
     spec=spec,
     batch_size=batch_size,
-    arrays=lambda first_step, num_steps: read("train"),
+    arrays=lambda first_step, num_steps, rows=None: read("train"),
     batch=batch,
     split=lambda split: whole_split(read, split, spec),
+    shapes=lambda num_steps: level_shapes((spec.num_train,), spec),
   )
+
+
+def level_shapes(leading: tuple[int, ...], spec: DataSpec) -> PyTree:
+  """The shapes of so many images as grey levels, and of their labels."""
+  return {
+    "image": jax.ShapeDtypeStruct((*leading, *spec.shape), np.uint8),
+    "label": jax.ShapeDtypeStruct(leading, np.int32),
+  }
 
 
 def mirrored_rows(step: Any, rows: np.ndarray, *, seed: int) -> Any:

@@ -93,7 +93,8 @@ def make_no_prompt(
     name=NO_PROMPT,
     spec=spec,
     batch_size=batch_size,
-    arrays=lambda first_step, num_steps: held,
+    arrays=lambda first_step, num_steps, rows=None: held,
     batch=batch,
     split=split,
+    shapes=lambda num_steps: {},
   )

@@ -60,9 +60,12 @@ def make_photos(*, batch_size: int, seed: int, flip: bool = False) -> Dataset:
     name="photos",
     spec=SPEC,
     batch_size=batch_size,
-    arrays=lambda first_step, num_steps: read_photos(),
+    arrays=lambda first_step, num_steps, rows=None: read_photos(),
     batch=batch,
     split=lambda split: whole_split(crops_on_grid, split, SPEC),
+    shapes=lambda num_steps: {
+      "photos": jax.ShapeDtypeStruct((2, HEIGHT, WIDTH, 3), np.uint8)
+    },
   )
 
 

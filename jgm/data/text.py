@@ -44,6 +44,58 @@ def make_text_dataset(
     but for the last T and less than a batch.
 
   Raises:
+    DatasetError: as `make_text_spec`.
+  """
+  spec = make_text_spec(
+    name, read, context=context, tokenizer=tokenizer, vocab_size=vocab_size
+  )
+
+  @functools.cache
+  def arrays() -> dict[str, np.ndarray]:
+    return {"tokens": spec.tokens("train")}
+
+  def batch(arrays: PyTree, step: Array) -> Batch:
+    text = arrays["tokens"]
+    starts = batch_indices(
+      step,
+      batch_rows(batch_size),
+      batch_size=batch_size,
+      num_examples=len(text) - context,
+      seed=seed,
+    )
+    return {"tokens": cut(text, starts, context)}
+
+  return Dataset(
+    name=name,
+    spec=spec,
+    batch_size=batch_size,
+    arrays=lambda first_step, num_steps, rows=None: arrays(),
+    batch=batch,
+    split=lambda split: sliding_windows(spec.tokens(split), context),  # type: ignore
+  )
+
+
+def make_text_spec(
+  name: str,
+  read: Callable[[], Corpus],
+  *,
+  context: int,
+  tokenizer: str,
+  vocab_size: int | None,
+) -> TextSpec:
+  """How a text is cut and written in tokens; nothing is read.
+
+  Args:
+    name: the dataset's name.
+    read: reads the text; called once, and not before it is needed.
+    context: the number of tokens of a window, T.
+    tokenizer: "bytes" or "bpe", which is learnt from the training text.
+    vocab_size: of "bpe", V.
+
+  Returns:
+    The TextSpec; its tokens are of the smallest type that fits.
+
+  Raises:
     DatasetError: for a context below 1, a tokenizer that there is not, or a vocabulary
       too small; and once the text is read, for a context as long as a split of it.
   """
@@ -60,30 +112,7 @@ def make_text_dataset(
     check_length(len(found), context, f"{name}'s {split} split")
     return found.astype(np.min_scalar_type(written.vocab_size - 1))
 
-  @functools.cache
-  def arrays() -> dict[str, np.ndarray]:
-    return {"tokens": tokens("train")}
-
-  def batch(arrays: PyTree, step: Array) -> Batch:
-    text = arrays["tokens"]
-    starts = batch_indices(
-      step,
-      batch_rows(batch_size),
-      batch_size=batch_size,
-      num_examples=len(text) - context,
-      seed=seed,
-    )
-    return {"tokens": cut(text, starts, context)}
-
-  spec = TextSpec((context,), written.vocab_size, written, read, tokens)
-  return Dataset(
-    name=name,
-    spec=spec,
-    batch_size=batch_size,
-    arrays=lambda first_step, num_steps: arrays(),
-    batch=batch,
-    split=lambda split: sliding_windows(tokens(split), context),  # type: ignore
-  )
+  return TextSpec((context,), written.vocab_size, written, read, tokens)
 
 
 def cut(text: Array, starts: Array, context: int) -> Array:

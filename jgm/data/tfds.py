@@ -33,7 +33,6 @@ def make_tfds_dataset(
   data_dir: str | None = None,
   flip: bool = False,
   in_memory: bool = False,
-  rows: tuple[int, int] | None = None,
 ) -> Dataset:
   """A dataset of images that TFDS has prepared.
 
@@ -45,7 +44,6 @@ def make_tfds_dataset(
     flip: whether half of the images are mirrored, chosen anew in each step.
     in_memory: whether the training split lives whole on the device. The batches are the
       same numbers either way.
-    rows: read only these rows [from, to) of each batch; default: all.
 
   Returns:
     A Dataset whose batches are {"x": float32 [B, H, W, C], "label": int32 [B]}.
@@ -74,7 +72,6 @@ def make_tfds_dataset(
     spec,
     lambda indices: read_examples(source("train"), indices),
     lambda split: read_all(source(split)),
-    rows=rows,
     **common,
   )
 

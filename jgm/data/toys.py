@@ -149,9 +149,10 @@ def make_toy(name: str, *, batch_size: int, seed: int, arrangement: str) -> Data
     name=f"{name}/{arrangement}" if name == "gaussian_mixture" else name,
     spec=DataSpec((2,), None, -extent, extent, num_classes, SPLIT_SIZE, SPLIT_SIZE),
     batch_size=batch_size,
-    arrays=lambda first_step, num_steps: nothing,
+    arrays=lambda first_step, num_steps, rows=None: nothing,
     batch=batch,
     split=split,
+    shapes=lambda num_steps: {},
   )
 
 

@@ -68,7 +68,6 @@ def make_class_scalars(
   """
   spec = data.spec
   n = num_compared(num_samples, spec.num_train, spec.num_test, name=data.name)
-  labels = np.asarray(class_labels(n, spec.num_classes))
 
   @functools.cache
   def real() -> Judged:
@@ -76,6 +75,7 @@ def make_class_scalars(
 
   def scalars(state: TrainState, key: Array) -> dict[str, Scalar]:
     samples = np.asarray(sample(state, key, n)).clip(spec.low, spec.high)
+    labels = np.asarray(class_labels(n, spec.num_classes))
     found = class_measures(look(samples, real().nets), labels, real().judge)
     return {
       name: as_scalar(name, value, real(), spec.num_classes, n)

@@ -49,7 +49,6 @@ def make_guidance_scales(
     raise ValueError(f"config.eval.scales grows, and is not empty; got {scales}")
   spec = data.spec
   n = num_compared(num_samples, spec.num_train, spec.num_test, name=data.name)
-  labels = np.asarray(class_labels(n, spec.num_classes))
 
   @functools.cache
   def real() -> Real:
@@ -60,6 +59,7 @@ def make_guidance_scales(
       w: np.asarray(sample(state, key, n, guidance=w)).clip(spec.low, spec.high)
       for w in scales
     }
+    labels = np.asarray(class_labels(n, spec.num_classes))
     found = {w: measure(look(x, real().nets), labels, real()) for w, x in drawn.items()}
     scalars = {
       f"{name}_w{w:g}": scalar

@@ -30,23 +30,20 @@ def listed_evaluation(
     (state, key) -> Evaluation. Its numbers are sums over all completions: the key is
     not used, and there is no noise in them.
   """
-  vocab_size = task.data.spec.vocab_size
-  sequences = jnp.asarray(all_sequences(vocab_size, task.num_tokens))
-  count = len(sequences)
-  prompt = jnp.zeros((count, task.prompt_length), jnp.int32)
-  ones = jnp.ones(sequences.shape)
-  listed = Rollout(prompt, sequences, ones, jnp.zeros(sequences.shape))
+  count = task.data.spec.vocab_size**task.num_tokens
   reward_name, reward_of = next(iter(task.rewards.items()))
 
-  def logp(params: PyTree) -> Array:
+  def logp(params: PyTree, listed: Rollout) -> Array:
     of_tokens = token_logp(task.policy.logits(params, listed), listed)
-    return masked_sum(of_tokens, ones)
+    return masked_sum(of_tokens, listed.mask)
 
   @jax.jit
-  def measure(state: TrainState) -> tuple[dict[str, Array], dict[str, Array]]:
+  def measure(
+    state: TrainState, listed: Rollout
+  ) -> tuple[dict[str, Array], dict[str, Array]]:
     reward = reward_of(state.extra, listed)
-    ref = logp(state.extra.reference)
-    logps = {"policy": logp(state.ema_params["policy"]), "reference": ref}
+    ref = logp(state.extra.reference, listed)
+    logps = {"policy": logp(state.ema_params["policy"], listed), "reference": ref}
     if optimum is not None:
       logps["optimum"] = optimum(ref, reward)
     numbers = {}
@@ -59,7 +56,7 @@ def listed_evaluation(
 
   def evaluate(state: TrainState, key: Array) -> Evaluation:
     del key
-    logps, found = jax.device_get(measure(state))
+    logps, found = jax.device_get(measure(state, _all_completions(task)))
     numbers = {name: float(value) for name, value in found.items()}
     scalars = listed_scalars(numbers, reward_name, count)
     if optimum is None:
@@ -68,6 +65,13 @@ def listed_evaluation(
     return Evaluation(scalars, pictures)
 
   return evaluate
+
+
+def _all_completions(task: Task) -> Rollout:
+  sequences = jnp.asarray(all_sequences(task.data.spec.vocab_size, task.num_tokens))
+  prompt = jnp.zeros((len(sequences), task.prompt_length), jnp.int32)
+  ones = jnp.ones(sequences.shape)
+  return Rollout(prompt, sequences, ones, jnp.zeros_like(ones))
 
 
 def listed_scalars(

@@ -1,14 +1,6 @@
 """A run's report: one page of HTML with everything in it, for people to read."""
 
-import base64
-import html
-import importlib.resources
-import inspect
-import json
 import os
-import re
-import string
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +9,19 @@ from etils import epath
 
 from jgm.core.experiment import Evaluation
 from jgm.eval.curves import Rows, curve_svg, metric_names, series
-from jgm.eval.pictures import png_bytes
-from jgm.eval.results import Result, format_number, format_values, results
+from jgm.eval.page import (
+  command_line,
+  details,
+  escape,
+  facts_list,
+  figure,
+  fill_page,
+  introduction_of,
+  number,
+  prose,
+  warnings_box,
+)
+from jgm.eval.results import Result, format_values, results
 
 
 def write_report(
@@ -79,70 +82,26 @@ def render(
   facts: Mapping[str, Any] | None = None,
 ) -> str:
   """The page that `write_report` writes, as a string: the same for the same run."""
-  template = importlib.resources.files("jgm.eval").joinpath("report.html")
-  heading, introduction = _introduction(docstring, title)
-  return string.Template(template.read_text(encoding="utf-8")).substitute(
-    title=_escape(f"{title} – jgm"),
-    kicker=_escape(title),
+  heading, introduction = introduction_of(docstring, title)
+  return fill_page(
+    title=escape(f"{title} – jgm"),
+    kicker=escape(title),
     heading=heading,
     introduction=introduction,
-    command=_command(command),
-    warnings=_warnings(evaluations),
+    command=command_line(command),
+    warnings=warnings_box(w for each in evaluations for w in each.warnings),
     texts=_texts(evaluations),
     figures=_figures(evaluations),
     numbers=_numbers(evaluations),
     curves=_curves(rows, evaluations),
-    facts=_facts(facts or {}),
-    details=_details(docstring, config, versions),
+    facts=facts_list(facts or {}),
+    details=details(docstring, config, versions),
   )
-
-
-def _escape(text: object) -> str:
-  return html.escape(str(text), quote=True)
-
-
-def _prose(text: str) -> str:
-  """Escaped text whose addresses can be followed and whose `code` looks like code."""
-  text = _escape(" ".join(text.split()))
-  address = r"(https?://[\w\-./%#?=~:+]*[\w/])"
-  text = re.sub(address, r'<a href="\1" rel="noreferrer">\1</a>', text)
-  return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
-
-
-def _introduction(docstring: str, title: str) -> tuple[str, str]:
-  """The heading, and the paragraphs and equations that come before the command."""
-  paragraphs = re.split(r"\n[ \t]*\n", inspect.cleandoc(docstring))
-  heading = _prose(paragraphs[0]).rstrip(".") or _escape(title)
-  blocks = []
-  for paragraph in paragraphs[1:5]:
-    if "python -m" in paragraph:
-      break
-    if paragraph.startswith(" "):
-      equations = _escape(textwrap.dedent(paragraph))
-      blocks.append(f'<pre class="equations">{equations}</pre>')
-    else:
-      lead = "" if blocks else ' class="lead"'
-      blocks.append(f"<p{lead}>{_prose(paragraph)}</p>")
-  return heading, "\n".join(blocks)
-
-
-def _command(command: str) -> str:
-  # Where the line is too long for a phone it breaks between words, not after "--".
-  return " ".join(f"<span>{_escape(word)}</span>" for word in command.split(" "))
-
-
-def _warnings(evaluations: Sequence[Evaluation]) -> str:
-  warnings = dict.fromkeys(w for e in evaluations for w in e.warnings)
-  if not warnings:
-    return ""
-  items = "".join(f"<li>{_prose(warning)}</li>" for warning in warnings)
-  head = "<strong>Before you trust this run</strong>"
-  return f'<aside class="warnings" role="alert">{head}<ul>{items}</ul></aside>'
 
 
 def _figures(evaluations: Sequence[Evaluation]) -> str:
   shown = _of_each_seed([evaluation.images for evaluation in evaluations])
-  return "\n".join(_figure(words, np.asarray(picture)) for words, picture in shown)
+  return "\n".join(figure(words, np.asarray(picture)) for words, picture in shown)
 
 
 def _of_each_seed(evaluated: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
@@ -158,20 +117,11 @@ def _of_each_seed(evaluated: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any
 def _texts(evaluations: Sequence[Evaluation]) -> str:
   shown = _of_each_seed([evaluation.texts for evaluation in evaluations])
   return "\n".join(
-    f"<figure><figcaption>{_prose(words)}</figcaption>"
+    f"<figure><figcaption>{prose(words)}</figcaption>"
     # a line's end right after the tag would be taken for layout
-    f'<pre class="text" tabindex="0">\n{_escape(text)}</pre></figure>'
+    f'<pre class="text" tabindex="0">\n{escape(text)}</pre></figure>'
     for words, text in shown
   )
-
-
-def _figure(caption: str, picture: np.ndarray) -> str:
-  data = base64.b64encode(png_bytes(picture)).decode()
-  height, width = picture.shape[:2]
-  size = f'width="{width}" height="{height}"'
-  image = f'<img {size} alt="{_escape(caption)}" src="data:image/png;base64,{data}">'
-  words = f"<figcaption>{_prose(caption)}</figcaption>"
-  return f'<figure class="plate">{words}{image}</figure>'
 
 
 def _numbers(evaluations: Sequence[Evaluation]) -> str:
@@ -182,7 +132,7 @@ def _numbers(evaluations: Sequence[Evaluation]) -> str:
   body = "\n".join(_table_row(row, notes) for row in table)
   seeds = len(evaluations)
   spread = f" Values are mean ± standard deviation over {seeds} seeds." * (seeds > 1)
-  listed = "".join(f"<li>{_prose(note)}</li>" for note in notes)
+  listed = "".join(f"<li>{prose(note)}</li>" for note in notes)
   return f"""<h2>The numbers</h2>
 <div class="scroll"><table>
 <thead><tr><th>quantity</th><th>value</th>
@@ -206,14 +156,10 @@ def _table_row(row: Result, notes: Sequence[str]) -> str:
     label = f"{share} of the way from the ceiling to the floor"
     gauge = f'<span class="gauge" role="img" aria-label="{label}">'
     gauge += f'<i style="left:{share}"></i></span>'
-  name = f"{_escape(row.name)}{mark}<small>{_escape(row.better)}</small>"
-  numbers = "".join(f"<td>{_number(x)}</td>" for x in (row.floor, row.ceiling))
-  value = f'<td class="value">{_number(row.value)}</td>'
+  name = f"{escape(row.name)}{mark}<small>{escape(row.better)}</small>"
+  numbers = "".join(f"<td>{number(x)}</td>" for x in (row.floor, row.ceiling))
+  value = f'<td class="value">{number(row.value)}</td>'
   return f'<tr><td>{name}</td>{value}{numbers}<td class="wide">{gauge}</td></tr>'
-
-
-def _number(text: str) -> str:
-  return _escape(re.sub(r"(?<![\w])-", "−", text))
 
 
 def _curves(rows: Rows, evaluations: Sequence[Evaluation]) -> str:
@@ -240,49 +186,8 @@ def _curves(rows: Rows, evaluations: Sequence[Evaluation]) -> str:
 
 def _panel(rows: Rows, name: str, floor: float | None) -> str:
   last = format_values(list(series(rows, name)[1][-1]))
-  label = _escape(name.removeprefix("eval/").replace("_", " "))
-  caption = f"<figcaption><span>{label}</span><b>{_number(last)}</b></figcaption>"
+  label = escape(name.removeprefix("eval/").replace("_", " "))
+  caption = f"<figcaption><span>{label}</span><b>{number(last)}</b></figcaption>"
   drawing = curve_svg(rows, name, floor=floor)
   drawing = drawing.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
   return f"<figure>{caption}{drawing}</figure>"
-
-
-def _facts(facts: Mapping[str, Any]) -> str:
-  if not facts:
-    return ""
-  items = "".join(
-    f"<div><dt>{_escape(name)}</dt><dd>{_escape(_plain(value))}</dd></div>"
-    for name, value in facts.items()
-    if value is not None
-  )
-  return f'<h2>The run</h2>\n<dl class="facts">{items}</dl>'
-
-
-def _plain(value: Any) -> str:
-  is_number = isinstance(value, int | float) and not isinstance(value, bool)
-  return format_number(value) if is_number else str(value)
-
-
-def _details(
-  docstring: str, config: Mapping[str, Any], versions: Mapping[str, str]
-) -> str:
-  texts = {
-    "The experiment in its own words": docstring.strip(),
-    "The config": "\n".join(_flat(config)),
-    "The versions": "\n".join(f"{k} {v}" for k, v in versions.items()),
-  }
-  return "\n".join(
-    f"<details><summary>{name}</summary><pre>{_escape(text)}</pre></details>"
-    for name, text in texts.items()
-    if text
-  )
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> list[str]:
-  lines = []
-  for name, value in config.items():
-    if isinstance(value, Mapping):
-      lines += _flat(value, f"{prefix}{name}.")
-    else:
-      lines.append(f"{prefix}{name} = {json.dumps(value, default=str)}")
-  return lines

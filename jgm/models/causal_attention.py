@@ -77,8 +77,9 @@ def token_positions(columns: Array, padding: Array | None) -> Array:
 class CausalAttention(nn.Module):
   """Causal self-attention; with fewer heads of keys than of queries it is grouped.
 
-  Query head n attends to the keys of head n // (N / K). One matrix makes queries, keys
-  and values, in this order. The softmax is float32.
+  Query head n attends to the keys of head n // (N / K). One matrix makes them all: for
+  each head of keys its queries, the key and the value, so that where it is cut over
+  devices each has whole heads. The softmax is float32.
 
   References: Vaswani et al. 2017, section 3.2. https://arxiv.org/abs/1706.03762
   Ainslie et al. 2023 for groups. https://arxiv.org/abs/2305.13245
@@ -126,8 +127,9 @@ class CausalAttention(nn.Module):
     """Queries [B, T, N, Dh], keys and values [B, T, K, Dh]."""
     n, k = self.num_heads, self.num_kv_heads
     qkv = self._dense((n + 2 * k) * head_features, self.kernel_init, "qkv")(x)
-    parts = jnp.split(qkv, [n * head_features, (n + k) * head_features], axis=-1)
-    return [rearrange(a, "b t (n d) -> b t n d", d=head_features) for a in parts]
+    heads = rearrange(qkv, "b t (k g d) -> b t k g d", k=k, d=head_features)
+    query, key, value = jnp.split(heads, [n // k, n // k + 1], axis=3)
+    return [rearrange(a, "b t k g d -> b t (k g) d") for a in (query, key, value)]
 
   def _dense(self, features: int, kernel_init: Any, name: str) -> TokenDense:
     return TokenDense(features, kernel_init=kernel_init, dtype=self.dtype, name=name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from einops import rearrange
 from numpy.typing import ArrayLike
 
 Weights = Mapping[str, ArrayLike] | str | os.PathLike
@@ -15,7 +16,7 @@ HEAD_FEATURES = 64  # of all published sizes
 _PREFIX = "transformer."
 _NO_WEIGHTS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
 # The file's name of a part -> ours, of a block and of the whole. Matrices are [in, out]
-# in both, and queries, keys and values in one matrix, in this order.
+# in both; that of queries, keys and values is in this order there, and by heads here.
 _BLOCK = {
   "ln_1": "attention_norm",
   "attn.c_attn": "attention.qkv",
@@ -60,12 +61,13 @@ def gpt2_options(weights: Weights, *, num_heads: int | None = None) -> dict[str,
   }
 
 
-def gpt2_params(weights: Weights) -> dict[str, Any]:
+def gpt2_params(weights: Weights, *, num_heads: int | None = None) -> dict[str, Any]:
   """GPT-2's weights as the parameters of a `Transformer` of `gpt2_options`.
 
   Args:
     weights: a file of safetensors, or {name: array} of a `GPT2LMHeadModel`'s or a
       `GPT2Model`'s state.
+    num_heads: as in `gpt2_options`.
 
   Returns:
     {"decoder": ...}, float32 arrays on the host: what `Transformer.apply` takes as
@@ -73,12 +75,13 @@ def gpt2_params(weights: Weights) -> dict[str, Any]:
 
   Raises:
     ValueError: for a tensor that is missing, misshapen or not of GPT-2, or a last layer
-      that is not the embedding; it names the tensor, its shape and the one wanted.
+      that is not the embedding; it names the tensor, its shape and the one wanted. Or
+      as `gpt2_options` does.
 
   Reference: Radford et al. 2019, "Language models are unsupervised multitask learners".
   """
   tensors = dict(_read(weights))
-  options = gpt2_options(tensors, num_heads=1)
+  options = gpt2_options(tensors, num_heads=num_heads)
   wanted, places = _layout(options)
   _check(tensors, wanted)
   params: dict[str, Any] = {}
@@ -87,8 +90,15 @@ def gpt2_params(weights: Weights) -> dict[str, Any]:
     node = params
     for parent in parents:
       node = node.setdefault(parent, {})
-    node[leaf] = np.asarray(tensors[name]).astype(np.float32)
+    tensor = np.asarray(tensors[name]).astype(np.float32)
+    by_heads = ".qkv." in place
+    node[leaf] = _by_heads(tensor, options["num_heads"]) if by_heads else tensor
   return {"decoder": params}
+
+
+def _by_heads(tensor: np.ndarray, num_heads: int) -> np.ndarray:
+  """Columns of all queries, all keys, all values -> those of each head in turn."""
+  return rearrange(tensor, "... (three n d) -> ... (n three d)", three=3, n=num_heads)
 
 
 def _layout(options: Mapping[str, Any]) -> tuple[Shapes, dict[str, str]]:

@@ -4,7 +4,8 @@ The step is compiled for the topology by XLA's own compiler for it. Memory is wh
 executable says; operations, bytes and collectives are counted in its text.
 """
 
-from jgm.plan.plan import DoesNotFit, Plan, compile_and_count, make_plan
+from jgm.plan.compiled import DoesNotFit, compile_call
+from jgm.plan.plan import Plan, make_plan, measure
 from jgm.plan.topology import Topology, TopologyError, find_topology
 
 __all__ = [
@@ -12,7 +13,8 @@ __all__ = [
   "Plan",
   "Topology",
   "TopologyError",
-  "compile_and_count",
+  "compile_call",
   "find_topology",
   "make_plan",
+  "measure",
 ]

@@ -11,7 +11,7 @@ from jax.experimental import topologies
 
 from jgm.plan.chips import CHIPS, Chip
 
-INSTALL = "pip install 'jax[tpu]'"
+INSTALL = "pip install 'jgm[{}]'"
 
 
 class TopologyError(ValueError):
@@ -39,6 +39,8 @@ def prepare(name: str) -> None:
     # Else jax would look for a TPU in this machine, and for minutes.
     jax.config.update("jax_platforms", "cpu")
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    # It only compiles: another process may have the TPU, or make a plan too.
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-8")  # else it warns
   elif kind == "cpu":
@@ -81,7 +83,8 @@ def find_topology(name: str) -> Topology:
 def _described_devices(chip: Chip, shape: str) -> Sequence[jax.Device]:
   if importlib.util.find_spec("libtpu") is None:
     raise TopologyError(
-      f"the compiler for TPUs, libtpu, is not installed. Install it with: {INSTALL}"
+      "the compiler for TPUs, libtpu, is not installed. Install it with\n  "
+      + INSTALL.format("tpu")
     )
   options: dict = {}
   if math.prod(map(int, shape.split("x"))) == 1:
@@ -103,7 +106,10 @@ def _local_devices(kind: str, number: str) -> Sequence[jax.Device]:
   try:
     devices = jax.devices(kind)
   except RuntimeError as error:
-    raise TopologyError(f"this machine has no {kind} that jax can use") from error
+    raise TopologyError(
+      f"this machine has no {kind} that jax can use: there must be one, its driver "
+      f"and jax's build for it,\n  {INSTALL.format(kind)}"
+    ) from error
   wanted = int(number or len(devices))
   if wanted > len(devices):
     raise TopologyError(f"{kind}:{number}: there are {len(devices)} here")

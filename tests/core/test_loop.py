@@ -47,7 +47,7 @@ def test_a_run_goes_on_where_it_was(toy):
 def test_data_that_are_read_ahead_are_asked_for_by_step(toy):
   asked = []
 
-  def arrays(step, num_steps):
+  def arrays(step, num_steps, rows):
     asked.append((step, num_steps))
     return {"x": np.full((num_steps, 16, 3), step, np.float32), "first": np.int32(step)}
 
@@ -83,9 +83,11 @@ def test_a_bad_step_is_named_and_nothing_of_it_is_kept(toy, options):
       states.append(chunk.step)
   assert error.value.step == BAD_STEP and states == [5]
   frozen, _, ok = program.run(
-    program.init(0), program.place(experiment.data.arrays(0, 5)), 5
+    program.init(0), program.place(experiment.data.arrays(0, 5, None)), 5
   )
-  frozen, _, ok = program.run(frozen, program.place(experiment.data.arrays(5, 5)), 5)
+  frozen, _, ok = program.run(
+    frozen, program.place(experiment.data.arrays(5, 5, None)), 5
+  )
   assert not bool(ok)
   assert int(np.ravel(frozen.step)[0]) == BAD_STEP
   chex.assert_tree_all_finite((frozen.params, frozen.opt_state, frozen.ema_params))
@@ -125,7 +127,7 @@ def test_a_trace_before_the_first_step_is_the_only_one(toy, options):
 
   experiment = toy(objective)
   program = make_program(experiment, steps_per_call=4, **options)
-  program.trace(experiment.data.arrays(0, 4))
+  program.trace(experiment.data.arrays(0, 4, None))
   assert len(traces) == 1
   for _ in train(experiment, program, program.init(0), total_steps=9):
     pass
@@ -136,7 +138,7 @@ def test_a_trace_before_the_first_step_is_the_only_one(toy, options):
 def test_only_the_first_call_is_compiled(toy, options):
   experiment = toy()
   program = make_program(experiment, steps_per_call=4, **options)
-  state, arrays = program.init(0), program.place(experiment.data.arrays(0, 4))
+  state, arrays = program.init(0), program.place(experiment.data.arrays(0, 4, None))
   compiled = []
 
   def listen(event, seconds, **facts):
@@ -178,5 +180,5 @@ def test_the_state_is_donated(toy):
   experiment = toy()
   program = make_program(experiment, data_devices=1)
   state = program.init(0)
-  program.run(state, program.place(experiment.data.arrays(0, 1)), 1)
+  program.run(state, program.place(experiment.data.arrays(0, 1, None)), 1)
   assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jgm.core import Aux, gradient_step, make_program, parallel, pmean, shared_key
+from jgm.core import Aux, gradient_step, jit_program, make_program, pmean, shared_key
 from jgm.core.loop import train
 from jgm.core.parallel import make_mesh
 from jgm.core.program import base_key
@@ -47,7 +47,7 @@ def test_pmap_is_the_replica_step_under_vmap(toy):
   call, _ = make_replica(experiment, 8, steps_per_call=5)
   state = split_replicas(experiment, experiment.init(base_key(0), {}), 8)
   over_replicas = jax.vmap(call, in_axes=(0, None, None), axis_name="data")
-  arrays = experiment.data.arrays(0, 5)
+  arrays = experiment.data.arrays(0, 5, None)
   state, _, ok = jax.jit(over_replicas)(state, arrays, jnp.array(5))
   assert bool(jnp.all(ok))
   for leaf in jax.tree.leaves(state.params):  # replicas stay identical
@@ -62,7 +62,7 @@ def test_replicas_have_their_own_randomness(toy):
     return loss, Aux({"noise": noise, "spread": pmean(noise**2) - pmean(noise) ** 2})
 
   program = make_program(toy(objective), strategy="pmap")
-  _, metrics, _ = program.run(program.init(0), toy().data.arrays(0, 1), 1)
+  _, metrics, _ = program.run(program.init(0), toy().data.arrays(0, 1, None), 1)
   assert metrics["spread"][0] > 0.01
 
 
@@ -77,7 +77,7 @@ def test_a_run_of_many_seeds_is_the_single_runs(toy):
 
 
 def test_seeds_that_take_their_steps_in_turn_are_the_single_runs(toy, monkeypatch):
-  monkeypatch.setattr(parallel, "KEEPS_A_CPU_BUSY", 0)
+  monkeypatch.setattr(jit_program, "KEEPS_A_CPU_BUSY", 0)
   many = run(toy(), num_seeds=3, data_devices=1, steps_per_call=2)
   for i in range(3):
     single = run(toy(), seed=i, data_devices=1)
@@ -121,7 +121,7 @@ def test_the_shared_key_is_the_same_on_all_replicas():
     ({"data_devices": 5}, "a batch of 16 does not divide over 5 devices"),
     ({"strategy": "pmap", "num_seeds": 2}, "pmap does not go with num_seeds"),
     ({"steps_per_call": 0}, "at least 1"),
-    ({"model_devices": 2}, "no leaf is sharded over"),
+    ({"model_devices": 2}, "no rules for cutting"),
   ],
 )
 def test_what_cannot_be_is_refused_before_compilation(toy, options, message):

@@ -29,6 +29,7 @@ def test_the_contract(name):
   data = make(name)
   arrays = data.arrays(0, 10)
   assert data.arrays(990, 7) is arrays and data.batch_axis is None
+  assert data.arrays(0, 1, rows=np.array([2, 5])) is arrays
   assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(arrays))
 
   batch = jax.jit(data.batch)
@@ -50,6 +51,12 @@ def test_the_contract(name):
   assert not np.array_equal(data.split("train")["x"], data.split("test")["x"])
   with pytest.raises(ValueError, match="unknown split"):
     data.split("validation")
+
+
+@embedded
+def test_the_shapes_are_those_of_the_arrays(name):
+  data = make(name)
+  assert data.shapes(7) == jax.eval_shape(lambda tree: tree, data.arrays(0, 7))
 
 
 @pytest.mark.parametrize("name", ["digits", "photos", "checkerboard"])
@@ -119,4 +126,5 @@ def test_building_reads_nothing(name, monkeypatch):
 
   monkeypatch.setattr("builtins.open", refuse)
   monkeypatch.setenv("JGM_CACHE", "/dev/null/nowhere")
-  assert make(name).spec.shape
+  data = make(name)
+  assert data.spec.shape and isinstance(data.shapes(7), dict)

@@ -35,7 +35,8 @@ def test_the_contract(name, options, tmp_path, monkeypatch):
   data = make_dataset(name, batch_size=16, seed=0, context=32, **options)
   spec, arrays = data.spec, data.arrays(0, 10)
   assert spec.shape == (32,) and data.batch_axis is None
-  assert data.arrays(990, 7) is arrays and isinstance(arrays["tokens"], np.ndarray)
+  assert data.arrays(990, 7, rows=np.array([2, 5])) is arrays
+  assert isinstance(arrays["tokens"], np.ndarray)
   assert arrays["tokens"].dtype == (np.uint16 if options else np.uint8)
   batch = jax.jit(data.batch)
   for step in (3, 10**7):
@@ -159,18 +160,24 @@ def text_builder():
   return text_builder
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
 def test_a_prepared_text_is_read_without_tensorflow(
-  tmp_path, text_builder, monkeypatch, capfd
+  in_memory, tmp_path, text_builder, monkeypatch, capfd
 ):
   monkeypatch.setattr("jgm.data.prepare.has_tensorflow", lambda: True)
   with quiet():
     prepare("text_test_set", str(tmp_path))
   options = {"batch_size": 5, "seed": 0, "data_dir": str(tmp_path)}
-  data = make_dataset("text_test_set", context=9, **options)
+  data = make_dataset("text_test_set", context=9, in_memory=in_memory, **options)
   corpus = data.spec.corpus()
   for split, found in (("train", corpus.train), ("validation", corpus.test)):
-    documents = [text.encode() for text in text_builder.TEXTS[split]]
+    texts = text_builder.TEXTS[split]
+    documents = [text.replace("\0", "").encode() for text in texts]
     assert found == join_documents(documents)
+  assert (data.batch_axis is None) == in_memory
+  batch = jax.jit(data.batch)(data.arrays(3, 2), jnp.int32(4))
+  for row in np.asarray(batch["tokens"]):
+    assert data.spec.tokenizer.decode_bytes(row) in corpus.train[:-1] + corpus.train
   assert "text_test_set 1.0.0" in str(corpus)
   assert data.split("test")["tokens"].shape == (data.spec.num_test, 10)
   assert capfd.readouterr() == ("", "") and "tensorflow" not in sys.modules

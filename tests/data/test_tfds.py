@@ -57,17 +57,28 @@ def test_what_is_read_ahead_is_what_is_in_memory(data_dir, in_memory, starts):
   for first in starts:
     arrays = data.arrays(first, 5)
     assert all(leaf.shape[:2] == (5, 16) for leaf in jax.tree.leaves(arrays))
+    assert data.shapes(5) == jax.eval_shape(lambda tree: tree, arrays)
     assert arrays["image"].dtype == np.uint8
     for step in range(first, first + 5):
       assert_same(batch(arrays, jnp.int32(step)), in_memory(step))
 
 
-def test_a_process_can_read_its_rows_only(data_dir):
-  whole = digits(data_dir).arrays(7, 3)
-  own = digits(data_dir, rows=(4, 8)).arrays(7, 3)
-  jax.tree.map(lambda w, o: np.testing.assert_array_equal(w[:, 4:8], o), whole, own)
-  with pytest.raises(ValueError, match=r"\(8, 17\)"):
-    digits(data_dir, rows=(8, 17))
+def test_rows_that_are_read_apart_are_those_of_the_whole(data_dir):
+  data = digits(data_dir)
+  whole = data.arrays(7, 3)
+  assert "mirrored" in whole
+  order = np.random.default_rng(0).permutation(16)
+  parts = [np.sort(part) for part in np.split(order, [1, 6])]
+  apart = [data.arrays(7, 3, rows) for rows in parts]
+  joined = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *apart)
+  assert_same(joined, {k: x[:, np.concatenate(parts)] for k, x in whole.items()})
+  assert_same(data.arrays(7, 3), whole)  # one process's windows are not another's
+
+
+@pytest.mark.parametrize("rows", [[], [16], [-1, 2], [3, 2], [2, 2], [[1]]])
+def test_rows_that_are_not_of_the_batch_are_refused(data_dir, rows):
+  with pytest.raises(ValueError, match="do not ascend within a batch of 16"):
+    digits(data_dir).arrays(0, 1, np.array(rows, np.int64))
 
 
 def test_half_of_the_images_are_mirrored(in_memory, data_dir):

@@ -2,8 +2,9 @@
 
 import tensorflow_datasets as tfds
 
+# The byte 0 marks where documents end, and is left out of them.
 TEXTS = {
-  "train": ["To be, or not to be: that is the question.\n", "Ach, schön! – “so”\n"],
+  "train": ["To be, or not to be: that is the question.\n", "Ach, schön!\0 – “so”\n"],
   "validation": ["Whether 'tis nobler in the mind to suffer\n"],
 }
 

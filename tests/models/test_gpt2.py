@@ -60,7 +60,7 @@ def test_options_are_read_from_the_shapes(state):
 
 
 def test_logits_are_those_of_transformers(arrays, state):
-  model, params = model_of(state), gpt2_params(state)
+  model, params = model_of(state), gpt2_params(state, num_heads=4)
   tokens = jnp.asarray(arrays["gpt2/tokens"], jnp.int32)
   wanted = jax.eval_shape(model.init, jax.random.key(0), tokens)["params"]
   same = lambda a, b: a.shape == b.shape and a.dtype == b.dtype
@@ -72,7 +72,7 @@ def test_logits_are_those_of_transformers(arrays, state):
 
 
 def test_greedy_tokens_are_those_of_generate(arrays, state):
-  model, params = model_of(state), {"params": gpt2_params(state)}
+  model, params = model_of(state), {"params": gpt2_params(state, num_heads=4)}
   wanted = jnp.asarray(arrays["gpt2/greedy"], jnp.int32)
   apply = lambda tokens, cache, padding: model.apply(
     params, tokens, cache=cache, padding=padding
@@ -99,9 +99,13 @@ def test_a_file_is_read_as_a_mapping_is(tmp_path, state):
   save_file({k: np.ascontiguousarray(a) for k, a in tensors.items()}, tmp_path / "a")
   assert gpt2_options(tmp_path / "a", num_heads=4) == gpt2_options(state, num_heads=4)
   equal = lambda a, b: np.testing.assert_array_equal(a, b)
-  jax.tree.map(equal, gpt2_params(tmp_path / "a"), gpt2_params(state))
+  jax.tree.map(
+    equal, gpt2_params(tmp_path / "a", num_heads=4), gpt2_params(state, num_heads=4)
+  )
   halves = {k: a.astype(np.float16) for k, a in tensors.items()}
-  assert {a.dtype for a in jax.tree.leaves(gpt2_params(halves))} == {np.dtype("f4")}
+  assert {a.dtype for a in jax.tree.leaves(gpt2_params(halves, num_heads=4))} == {
+    np.dtype("f4")
+  }
 
 
 def test_tensors_that_are_wrong_are_named(state):
@@ -126,4 +130,4 @@ def test_tensors_that_are_wrong_are_named(state):
     ({"h__0__lora": np.zeros(3)}, "'h.0.lora' is none of a GPT-2's"),
   ):
     with pytest.raises(ValueError, match=message):
-      gpt2_params(changed(**changes))
+      gpt2_params(changed(**changes), num_heads=4)

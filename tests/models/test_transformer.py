@@ -95,15 +95,16 @@ def attention_by_loops(params, x, num_heads, num_kv_heads, padding):
   (kernel, bias), (out_kernel, out_bias) = of("qkv"), of("out")
   qkv = np.float64(x) @ kernel + bias
   size = x.shape[-1] // num_heads
-  heads = qkv.reshape(*x.shape[:2], -1, size)
+  per_group = num_heads // num_kv_heads
+  heads = qkv.reshape(*x.shape[:2], num_kv_heads, per_group + 2, size)
   out = np.zeros(x.shape)
   for b, t, n in np.ndindex(*x.shape[:2], num_heads):
-    group = n // (num_heads // num_kv_heads)
+    group, member = divmod(n, per_group)
     seen = slice(padding[b], t + 1)
-    key = heads[b, seen, num_heads + group]
-    value = heads[b, seen, num_heads + num_kv_heads + group]
+    key = heads[b, seen, group, per_group]
+    value = heads[b, seen, group, per_group + 1]
     distance = t - np.arange(padding[b], t + 1)
-    scores = key @ heads[b, t, n] / math.sqrt(size)
+    scores = key @ heads[b, t, group, member] / math.sqrt(size)
     scores -= alibi_slopes(num_heads)[n] * distance
     if len(scores):
       weights = np.exp(scores - scores.max())
@@ -135,9 +136,10 @@ def test_grouped_queries_are_heads_that_share_keys():
   for i in range(TINY["num_layers"]):
     qkv = params["params"]["decoder"][f"blocks_{i}"]["attention"]["qkv"]
     for name, a in qkv.items():
-      query, key, value = jnp.split(a, [16, 24], axis=-1)
-      repeat = lambda a: einops.repeat(a, "... (k d) -> ... (k g d)", k=2, g=2)
-      qkv[name] = jnp.concatenate([query, repeat(key), repeat(value)], axis=-1)
+      # two queries, a key and a value, twice -> a query, a key and a value, four times
+      heads = einops.rearrange(a, "... (k h d) -> ... k h d", k=2, h=4)
+      usual_heads = heads[..., jnp.array([[0, 2, 3], [1, 2, 3]]), :]
+      qkv[name] = einops.rearrange(usual_heads, "... k g h d -> ... (k g h d)")
   np.testing.assert_allclose(
     grouped.apply(variables, tokens), usual.apply(params, tokens), atol=1e-5
   )

@@ -38,8 +38,9 @@ def test_without_the_compiler_the_command_that_installs_it(monkeypatch):
   monkeypatch.setattr(
     importlib.util, "find_spec", lambda n: None if n == "libtpu" else find_spec(n)
   )
-  assert "pip install" in refusal("v5e:2x4")
+  assert "pip install 'jgm[tpu]'" in refusal("v5e:2x4")
 
 
 def test_no_gpu_here():
-  assert "no gpu" in refusal("gpu")
+  said = refusal("gpu")
+  assert "no gpu" in said and "pip install 'jgm[gpu]'" in said
