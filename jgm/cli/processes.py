@@ -8,7 +8,6 @@ import glob
 import importlib.util
 import json
 import os
-import sys
 
 import jax
 import numpy as np
@@ -58,7 +57,8 @@ def start_processes(
   except (ValueError, RuntimeError) as error:
     raise UserError(f"the processes cannot meet: {error}") from error
   if not is_first():
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (errors go to stderr)
+    with open(os.devnull, "w") as nowhere:  # errors still reach the terminal
+      os.dup2(nowhere.fileno(), 1)
 
 
 def is_first() -> bool:

@@ -9,7 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jgm.core.collectives import DATA_AXIS
 from jgm.core.compiled import Advance, make_advance, make_call
-from jgm.core.experiment import Batch, Experiment
+from jgm.core.experiment import Batch, Experiment, Metrics
 from jgm.core.placing import make_placing
 from jgm.core.program import (
   RUN_ONCE,
@@ -53,6 +53,9 @@ def make_jit_program(
   init, advance = experiment.init, make_advance(experiment.step)
   one = abstract_state(init, base_key(0), pretrained)
   specs = _specs(experiment, one, mesh, fsdp=fsdp)
+  if fsdp:
+    gathered = _specs(experiment, one, mesh, fsdp=False)
+    advance = _with_gathered_weights(advance, gathered, specs, mesh)
   if num_seeds > 1:
     init = jax.vmap(init, (0, None))
     advance = _over_seeds(advance, one, mesh)
@@ -118,6 +121,34 @@ def _specs(
     batched_leaves(experiment, state),
     cut,
   )
+
+
+def _with_gathered_weights(
+  advance: Advance, gathered: TrainState, cut: TrainState, mesh: Mesh
+) -> Advance:
+  """A step that brings the weights to the batch, and not the batch to the weights.
+
+  Left to itself XLA may keep a weight where it lies, and gather activations for it:
+  of a Transformer a hundred times as many bytes. Averages and the optimiser's leaves
+  are not gathered: a step updates them where they lie.
+  """
+
+  def constrained(state: TrainState, specs: TrainState, *fields: str) -> TrainState:
+    constrain = lambda leaf, spec: jax.lax.with_sharding_constraint(
+      leaf, NamedSharding(mesh, spec)
+    )
+    found = {f: (getattr(state, f), getattr(specs, f)) for f in fields}
+    return state.replace(
+      **{f: jax.tree.map(constrain, *trees) for f, trees in found.items()}
+    )
+
+  def advance_gathered(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    state = constrained(state, gathered, "params", "model_state", "extra")
+    new_state, metrics = advance(state, batch)
+    fields = "params", "model_state", "extra", "opt_state", "ema_params"
+    return constrained(new_state, cut, *fields), metrics
+
+  return advance_gathered
 
 
 def _over_seeds(advance: Advance, one: TrainState, mesh: Mesh) -> Advance:

@@ -12,6 +12,7 @@ from jgm.core.experiment import Aux, Dataset
 from jgm.core.parallel import make_mesh
 from jgm.core.placing import local_rows
 from jgm.core.sharding import state_specs
+from jgm.plan.count import count_work
 
 WIDTH = 512
 RULES = (("wide/(kernel|bias)", -1), ("narrow/kernel", 0))
@@ -38,11 +39,11 @@ def objective(params, state, batch, key):
   return jnp.mean((hidden @ params["narrow"]["kernel"] - 1) ** 2), Aux()
 
 
-def experiment(rules=RULES):
-  rows = np.random.default_rng(0).normal(size=(16, 256)).astype(np.float32)
+def experiment(rules=RULES, batch_size=16):
+  rows = np.random.default_rng(0).normal(size=(batch_size, 256)).astype(np.float32)
   return Experiment(
     data=Dataset(
-      "rows", None, 16, lambda step, n, rows_: {"x": rows}, lambda a, s: a, None
+      "rows", None, batch_size, lambda step, n, rows_: {"x": rows}, lambda a, s: a, None
     ),
     init=init,
     step=gradient_step(objective, optax.adam(1e-3)),
@@ -116,6 +117,20 @@ def test_a_device_holds_its_share_of_a_state_that_is_cut(devices):
   whole, cut = argument_bytes() - data, argument_bytes(fsdp=True) - data
   small = 4 * WIDTH * 4 + 64  # four biases, counters and keys
   assert abs(cut - whole / devices) <= small
+
+
+def test_fsdp_sends_weights_and_not_activations():
+  """A device sends no more bytes when the batch is 16 times as large."""
+
+  def sent(batch_size):
+    program = make_program(experiment(batch_size=batch_size), fsdp=True)
+    arrays = {"x": jax.ShapeDtypeStruct((batch_size, 256), jnp.float32)}
+    text = program.lower(arrays).compile().as_text()
+    return sum(count_work(text).work.collectives.values())
+
+  num_bytes = sent(64)
+  assert 0 < num_bytes < 3 * 4 * 2 * 256 * WIDTH
+  assert sent(1024) == num_bytes
 
 
 @pytest.mark.parametrize(
