@@ -47,6 +47,7 @@ def make_call(
   *,
   steps_per_call: int,
   agree: Callable[[Array], Array] = lambda ok: ok,
+  join: bool = True,
 ) -> Call:
   """A function that takes up to `steps_per_call` steps, to be compiled once.
 
@@ -58,6 +59,7 @@ def make_call(
     batch: (arrays, step) -> the batch.
     steps_per_call: the greatest number of steps of a call, K.
     agree: makes all replicas agree on a bool [].
+    join: see `all_finite`.
 
   Returns:
     (state, arrays, num_steps) -> (state, metrics with leaves [K, ...], ok). Where what
@@ -79,7 +81,7 @@ def make_call(
     def body(carry):
       index, _, state, rows = carry
       new_state, metrics = advance_from(state, arrays)
-      ok = agree(all_finite(guarded(new_state, metrics)))
+      ok = agree(all_finite(guarded(new_state, metrics), join=join))
       state = _choose(ok, new_state, state)
       rows = jax.tree.map(lambda row, m: row.at[index].set(m), rows, metrics)
       return index + 1, ok, state, rows

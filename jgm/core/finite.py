@@ -25,11 +25,13 @@ def must_be_finite(metric: str) -> bool:
   return metric.rsplit("/", 1)[-1] in ("loss", "gradient_norm")
 
 
-def all_finite(tree: PyTree) -> Array:
+def all_finite(tree: PyTree, *, join: bool = True) -> Array:
   """Whether every floating-point number of `tree` is finite.
 
   Args:
     tree: any arrays; integers, booleans and keys count as finite.
+    join: whether small leaves are looked at as one; leaves that are cut over devices
+      would be gathered for that.
 
   Returns:
     bool [].
@@ -37,7 +39,7 @@ def all_finite(tree: PyTree) -> Array:
   small: dict[Any, list[Array]] = collections.defaultdict(list)
   looked_at: list[Array] = []
   for leaf in jax.tree.leaves(tree):
-    if _floats(leaf) and leaf.size <= _SMALL:
+    if join and _floats(leaf) and leaf.size <= _SMALL:
       small[leaf.dtype].append(jnp.ravel(leaf))
     elif _floats(leaf):
       looked_at.append(leaf)

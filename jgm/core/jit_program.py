@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jgm.core.collectives import DATA_AXIS
+from jgm.core.collectives import DATA_AXIS, MODEL_AXIS
 from jgm.core.compiled import Advance, make_advance, make_call
 from jgm.core.experiment import Batch, Experiment, Metrics
 from jgm.core.placing import make_placing
@@ -53,6 +53,7 @@ def make_jit_program(
   init, advance = experiment.init, make_advance(experiment.step)
   one = abstract_state(init, base_key(0), pretrained)
   specs = _specs(experiment, one, mesh, fsdp=fsdp)
+  is_cut = fsdp or mesh.shape[MODEL_AXIS] > 1
   if fsdp:
     gathered = _specs(experiment, one, mesh, fsdp=False)
     advance = _with_gathered_weights(advance, gathered, specs, mesh)
@@ -80,7 +81,7 @@ def make_jit_program(
     init_seeds, out_shardings=shardings, compiler_options=RUN_ONCE
   )
   run = jax.jit(
-    make_call(advance, batch, steps_per_call=steps_per_call),
+    make_call(advance, batch, steps_per_call=steps_per_call, join=not is_cut),
     donate_argnums=0,
     out_shardings=(shardings, replicated, replicated),
   )

@@ -185,6 +185,56 @@ def test_the_text_of_a_tpu(groups, size):
   assert work.collectives == {Collective("all-reduce", size): 4 * 8 * 4}
 
 
+SPREAD = """HloModule m, is_scheduled=true, num_partitions=4
+
+%begin (p: f32[8,8]) -> (f32[8,8], f32[32,8], s32[2]) {
+  %p = f32[8,8]{1,0} parameter(0)
+  %g0 = f32[32,8]{1,0} all-gather(%p), channel_id=1, replica_groups={}, dimensions={0}
+  ROOT %c0 = (f32[8,8]{1,0}, f32[32,8]{1,0}, s32[2]{0:S(4)}) custom-call(%g0), \
+TARGETStart"
+}
+
+%async_collective_fusion.1 (p: f32[8,8], q: f32[32,8], x: f32[8,8]) -> (f32[8,8], \
+f32[8,8], f32[32,8]) {
+  %p.1 = f32[8,8]{1,0} parameter(0)
+  %q.1 = f32[32,8]{1,0} parameter(1)
+  %x = f32[8,8]{1,0} parameter(2)
+  %y = f32[8,8]{1,0} negate(%x)
+  %g1 = f32[32,8]{1,0} all-gather(%p.1), channel_id=1, replica_groups={}, dimensions={0}
+  ROOT %t = (f32[8,8]{1,0}, f32[8,8]{1,0}, f32[32,8]{1,0}) tuple(%y, %p.1, %g1)
+}
+
+%end (p: f32[8,8], q: f32[32,8]) -> f32[32,8] {
+  %p.2 = f32[8,8]{1,0} parameter(0)
+  %q.2 = f32[32,8]{1,0} parameter(1)
+  %g2 = f32[32,8]{1,0} all-gather(%p.2), channel_id=1, replica_groups={}, dimensions={0}
+  ROOT %c2 = f32[32,8]{1,0} custom-call(%p.2, %q.2, %g2), TARGETDone"
+}
+
+ENTRY %main (p: f32[8,8], x: f32[8,8]) -> f32[32,8] {
+  %p.3 = f32[8,8]{1,0} parameter(0)
+  %x.3 = f32[8,8]{1,0} parameter(1)
+  %f0 = (f32[8,8]{1,0}, f32[32,8]{1,0}, s32[2]{0:S(4)}) fusion(%p.3), kind=kCustom, \
+calls=%begin
+  %q = f32[32,8]{1,0} get-tuple-element(%f0), index=1
+  %f1 = (f32[8,8]{1,0}, f32[8,8]{1,0}, f32[32,8]{1,0}) fusion(%p.3, %q, %x.3), \
+kind=kCustom, calls=%async_collective_fusion.1
+  %r = f32[32,8]{1,0} get-tuple-element(%f1), index=2
+  ROOT %f2 = f32[32,8]{1,0} fusion(%p.3, %r), kind=kCustom, calls=%end
+}
+"""
+SPREAD = SPREAD.replace("TARGET", 'custom_call_target="AsyncCollective')
+
+
+def test_a_collective_that_is_spread_over_fusions_is_one():
+  count = count_work(SPREAD)
+  assert count.work.collectives == {Collective("all-gather", 4): 32 * 8 * 4}
+  assert not count.uncounted_calls
+  # the operand is read, and named among the results
+  gathered, negated = (8 + 8 + 32) * 8 * 4, 2 * 8 * 8 * 4
+  assert count.work.num_bytes == gathered + negated
+
+
 def step_work(experiment, spec, steps_per_call, *overrides):
   config = load_config(spec, overrides)
   made = importlib.import_module(f"experiments.{experiment}").make(config)
