@@ -1,39 +1,24 @@
 """What a compiled program does: operations, bytes and collectives, loops multiplied."""
 
-import math
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from jgm.plan.collectives import Collective, collective_bytes
 from jgm.plan.hlo import Computation, Instruction, Module, parse_module, trip_count
 from jgm.plan.products import product_flops
 from jgm.plan.traffic import moved_bytes
 
-KINDS = (
-  "all-reduce",
-  "all-gather",
-  "reduce-scatter",
-  "all-to-all",
-  "ragged-all-to-all",
-  "collective-broadcast",
-  "collective-permute",
-)
 # Calls of what is no work.
 _NO_WORK = (
   "AllocateBuffer",
   "AssumeGatherIndicesInBound",
+  "AsyncCollective",  # marks of a collective, which is counted by itself
   "ConcatBitcast",
   "GatherScatterIndicesBitpacked",
   "SPMD",
   "Sharding",
 )
-
-
-class Collective(NamedTuple):
-  """Which collective, among how many devices."""
-
-  kind: str  # one of KINDS
-  group_size: int
 
 
 class Work(NamedTuple):
@@ -111,7 +96,7 @@ class _Counter:
     work = Work(
       product_flops(inside, instruction),
       0 if fused else moved_bytes(self.module, inside, instruction),
-      self._collective(inside, instruction),
+      collective_bytes(inside, instruction, self.module.num_devices),
     )
     if opcode == "while":
       return work + self._loop(inside, instruction, in_loop)
@@ -141,33 +126,8 @@ class _Counter:
     once = self.of_computation(body, in_loop=True)
     return (once + self.of_computation(condition, in_loop=True)).times(trips)
 
-  def _collective(
-    self, inside: Computation, instruction: Instruction
-  ) -> dict[Collective, float]:
-    kind = instruction.opcode.removesuffix("-start")
-    if kind not in KINDS:
-      return {}
-    group_size = _group_size(instruction, self.module.num_devices)
-    num_bytes = sum(s.num_bytes for s in inside.shapes_of(instruction.operands))
-    if kind == "all-gather":
-      num_bytes *= group_size
-    return {Collective(kind, group_size): num_bytes}
-
   def _note_call(self, call: Instruction) -> None:
     found = re.search(r'custom_call_target="([^"]*)"', call.attributes)
     target = found.group(1) if found else "?"
     if not target.startswith(_NO_WORK):
       self.uncounted.add(target)
-
-
-def _group_size(instruction: Instruction, num_devices: int) -> int:
-  """How many devices take part, in whichever way XLA writes it."""
-  attributes = instruction.attributes
-  if listed := re.search(r"replica_groups=\{\{([\d,]+)\}", attributes):
-    return listed.group(1).count(",") + 1
-  if iota := re.search(r"replica_groups=\[(\d+),(\d+)\]<=", attributes):
-    return int(iota.group(2))
-  if named := re.search(r"replica_groups=mesh\[([^\]]*)\]\s*\{([^}]*)\}", attributes):
-    sizes = dict(re.findall(r"'([^']+)'=(\d+)", named.group(1)))
-    return math.prod(int(sizes[n]) for n in re.findall(r"'([^']+)'", named.group(2)))
-  return num_devices

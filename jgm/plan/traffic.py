@@ -1,5 +1,6 @@
 """Bytes that an instruction moves to and from a device's main memory."""
 
+from jgm.plan.collectives import KINDS, goes_on
 from jgm.plan.hlo import Computation, Instruction, Module, Shape
 
 # These only name or pass on what is there, or are counted by what they call.
@@ -18,6 +19,8 @@ _MOVES_NOTHING = {
   "opt-barrier",
   "domain",
 }
+# Where a collective goes on: what it has so far. What it moves counts where it begins.
+_PASSED_ON = ("parameter", "tuple", "custom-call", *KINDS)
 _READS_A_PART = ("dynamic-slice", "gather", "slice")
 
 
@@ -90,6 +93,8 @@ def _read_by(
   module: Module, body: Computation, user: Instruction, position: int, whole: Shape
 ) -> int:
   """Bytes of `whole` that an instruction reads, which is its operand `position`."""
+  if user.opcode in _PASSED_ON and goes_on(body):
+    return 0
   if user.opcode == "bitcast":
     return _read_of(module, body, user.name, whole)
   if user.opcode == "fusion":
@@ -105,6 +110,8 @@ def _read_by(
 def _written(body: Computation, name: str, shape: Shape) -> int:
   """Bytes that a fusion writes of one of its results."""
   made_by = body.instructions[name]
+  if made_by.opcode in _PASSED_ON and goes_on(body):
+    return 0
   while made_by.opcode in ("bitcast", "copy"):
     made_by = body.instructions[made_by.operands[0]]
   if made_by.opcode == "dynamic-update-slice":
