@@ -1,7 +1,7 @@
 """What jgm costs, beside a peer: `python -m benchmarks`, which `make bench` runs.
 
 python -m benchmarks [--rounds=5]
-  [--benches=ddpm_step,ddim,dcgan_step,gpt_step,gpt_decode,sinkhorn]
+  [--benches=ddpm_step,ddim,dcgan_step,gpt_step,gpt_decode,first_step,seeds,sinkhorn]
   [--workloads=...] [--out=runs/benchmark.json]
 """
 
@@ -12,8 +12,18 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import dcgan_step, ddim, ddpm_step, gpt_decode, gpt_step
+from benchmarks import (
+  dcgan_step,
+  ddim,
+  ddpm_step,
+  first_step,
+  gpt_decode,
+  gpt_step,
+  seeds,
+)
 from benchmarks.machine import limits
+from benchmarks.peer import downloads
+from benchmarks.picture import show
 from benchmarks.sinkhorn import bench as sinkhorn
 
 BENCHES = {
@@ -22,9 +32,10 @@ BENCHES = {
   "dcgan_step": dcgan_step,
   "gpt_step": gpt_step,
   "gpt_decode": gpt_decode,
+  "first_step": first_step,
+  "seeds": seeds,
   "sinkhorn": sinkhorn,
 }
-WORKLOADS = {name: tuple(module.WORKLOADS) for name, module in BENCHES.items()}
 
 
 def main() -> None:
@@ -36,20 +47,25 @@ def main() -> None:
     "--out", type=pathlib.Path, default=pathlib.Path("runs/benchmark.json")
   )
   arguments = parser.parse_args()
+  benches = arguments.benches.split(",")
+  wanted = arguments.workloads.split(",") if arguments.workloads else None
   console = Console()
-  machine = limits()
-  console.print("this machine:", machine)
-  report: dict[str, Any] = {"machine": machine}
-  for bench in arguments.benches.split(","):
-    wanted = arguments.workloads.split(",") if arguments.workloads else WORKLOADS[bench]
-    report[bench] = {
-      name: BENCHES[bench].bench(name, arguments.rounds, console)
-      for name in WORKLOADS[bench]
-      if name in wanted
-    }
+  console.print("\n".join(downloads(environments(benches))))
+  report: dict[str, Any] = {"machine": limits()}
+  console.print("this machine:", report["machine"])
   arguments.out.parent.mkdir(parents=True, exist_ok=True)
-  arguments.out.write_text(json.dumps(report, indent=2))
-  console.print(f"written to {arguments.out}")
+  for bench in benches:
+    report[bench] = {}
+    for name in BENCHES[bench].WORKLOADS:
+      if wanted is None or name in wanted:
+        report[bench][name] = BENCHES[bench].bench(name, arguments.rounds, console)
+        arguments.out.write_text(json.dumps(report, indent=2))  # each as soon as it is
+  show(report, arguments.out, console)
+
+
+def environments(benches: list[str]) -> list[str]:
+  """The peers' environments that benches ask for, each once."""
+  return list(dict.fromkeys(peer for name in benches for peer in BENCHES[name].PEERS))
 
 
 if __name__ == "__main__":

@@ -1,58 +1,101 @@
 """Contestants that take turns on one machine, and the table of what they took.
 
 In each round every contestant takes its turn alone, so that what slows one round slows
-all of it, and ratios are taken within a round. Compilation and warm-up come before.
+all of it, and ratios are taken within a round. Compilation and warm-up come before. A
+peer that cannot take part stays in the results, with the reason.
 """
 
 import contextlib
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
+from benchmarks.peer import python_of
 from benchmarks.worker import Worker
 
+# {name: (environment, module, workload)}; the environment as in `peer.python_of`
 Contestants = Mapping[str, tuple[str, str, dict[str, Any]]]
 Results = dict[str, dict[str, Any]]
 TOLERANCE = 0.03  # of parameters and FLOPs between the sides
 CLOCKS = ("wall", "processor")
+ALIKE = ("parameters", "flops")
 
 
-def measure(contestants: Contestants, *, units: int, rounds: int) -> Results:
+def measure(
+  contestants: Contestants, *, units: int, rounds: int, alike: Sequence[str] = ALIKE
+) -> Results:
   """All contestants' facts and times.
 
   Args:
-    contestants: {name: (interpreter, module, workload)}.
+    contestants: who takes part, by name.
     units: of work in one turn: training steps, batches of samples.
     rounds: turns of each.
+    alike: the facts in which all must agree, nearly.
 
   Returns:
     {name: {..., "wall": [seconds per unit], "processor": likewise, "peak_mib": of the
-    last turn, "idle_mib": before it}}.
+    last turn, "idle_mib": before it}, or {"left_out": why}}: peers only.
+
+  Raises:
+    RuntimeError: if jgm itself fails.
+    AssertionError: if the contestants are not alike.
   """
   results: Results = {}
   with contextlib.ExitStack() as stack:
     workers = {}
-    for name, arguments in contestants.items():
-      workers[name] = Worker(*arguments)
-      stack.callback(workers[name].close)
-      results[name] = {**workers[name].facts, "wall": [], "processor": []}
-    assert_alike(results)
+    for name, (environment, module, workload) in contestants.items():
+      with leaving_out(name, results, environment):
+        workers[name] = Worker(python_of(environment), module, workload)
+        stack.callback(workers[name].close)
+        results[name] = {**workers[name].facts, "wall": [], "processor": []}
+    assert_alike(results, alike)
     for _ in range(rounds):
-      for name, worker in workers.items():
-        turn = worker.run(units)
-        for clock in CLOCKS:
-          results[name][clock].append(turn[clock] / units)
-        results[name]["peak_mib"] = turn["peak_mib"]
-        results[name]["idle_mib"] = turn["idle_mib"]
+      for name in list(ran(results)):
+        with leaving_out(name, results, contestants[name][0]):
+          _take_turn(workers[name], units, results[name])
   return results
 
 
-def assert_alike(results: Results) -> None:
+@contextlib.contextmanager
+def leaving_out(name: str, results: Results, environment: str = ""):
+  """Where a contestant fails, its result is the reason; jgm's own failure is raised."""
+  try:
+    yield
+  except (RuntimeError, BrokenPipeError) as error:
+    if environment == "jgm":
+      raise
+    results[name] = {"left_out": f"not run: {error}"}
+
+
+def _take_turn(worker: Worker, units: int, result: dict[str, Any]) -> None:
+  turn = worker.run(units)
+  for clock in CLOCKS:
+    result[clock].append(turn[clock] / units)
+  result["peak_mib"], result["idle_mib"] = turn["peak_mib"], turn["idle_mib"]
+
+
+def ran(results: Results) -> Results:
+  """The results of those who took part."""
+  return {name: result for name, result in results.items() if "left_out" not in result}
+
+
+def left_out(results: Results) -> str | None:
+  """Who is not in a table, and why: a line each."""
+  reasons = {name: r["left_out"] for name, r in results.items() if "left_out" in r}
+  return "\n".join(f"{name}: {why}" for name, why in reasons.items()) or None
+
+
+def rises(results: Results) -> dict[str, int]:
+  """MiB at the peak of each one's last turn, above those before it."""
+  return {n: round(r["peak_mib"] - r["idle_mib"]) for n, r in ran(results).items()}
+
+
+def assert_alike(results: Results, facts: Sequence[str] = ALIKE) -> None:
   """All contestants have the same number of parameters and of FLOPs, nearly."""
-  for what in ("parameters", "flops"):
-    values = {name: result[what] for name, result in results.items()}
+  for what in facts:
+    values = {name: result[what] for name, result in ran(results).items()}
     if max(values.values()) > (1 + TOLERANCE) * min(values.values()):
       raise AssertionError(f"the contestants differ in {what}: {values}")
 
@@ -81,22 +124,27 @@ def table(
   Returns:
     The table. "peer/this" above 1: faster than the better peer.
   """
-  out = Table(title=f"{title}, {clock} time")
+  out = Table(title=title + f", {clock} time", caption=left_out(results))
   for column in ("", f"{unit}/s", "ms", "min-max", "GFLOP/s", "peer/this", "MiB"):
     out.add_column(column, justify="left" if not column else "right")
-  peers = [r[clock] for name, r in results.items() if name.startswith(peer)]
-  best = min(peers, key=statistics.median)
-  for name, result in results.items():
+  there = ran(results)
+  peers = [r[clock] for name, r in there.items() if name.startswith(peer)]
+  best = min(peers, key=statistics.median, default=None)
+  for name, result in there.items():
     times = [seconds / result["runs"] for seconds in result[clock]]
     median = statistics.median(times)
-    ratio = statistics.median(p / t for p, t in zip(best, times, strict=True))
     out.add_row(
       name + (" (per seed)" if result["runs"] > 1 else ""),
       f"{per_unit / median:.2f}",
       f"{1e3 * median:.1f}",
       f"{1e3 * min(times):.1f}-{1e3 * max(times):.1f}",
       f"{passes * result['flops'] / median / 1e9:.0f}",
-      f"{ratio:.2f}",
+      f"{statistics.median(by_round(best, times)):.2f}" if best else "-",
       f"{result['peak_mib']:.0f}",
     )
   return out
+
+
+def by_round(times: Sequence[float], over: Sequence[float]) -> list[float]:
+  """The ratio of two contestants' times in each round."""
+  return [a / b for a, b in zip(times, over, strict=True)]

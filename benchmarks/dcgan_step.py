@@ -5,13 +5,11 @@ critic sees real and fake images in batches of their own, as batch statistics as
 The sides have the same parameters and FLOPs to a few percent (asserted).
 """
 
-import sys
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks.contest import CLOCKS, Contestants, measure, table
-from benchmarks.peer import peer_python
+from benchmarks.contest import CLOCKS, Contestants, measure, rises, table
 
 # name: the image, the batch, the networks, steps in one turn
 WORKLOADS = {
@@ -23,6 +21,7 @@ WORKLOADS = {
     "steps": 5,
   }
 }
+PEERS = ("peer",)
 # Forward passes of both networks, as many FLOPs as a step has: the generator forward
 # twice and backward once (2), the critic forward three times, backward in its weights
 # twice and in its images three times.
@@ -32,12 +31,12 @@ PASSES = 6
 def contestants(workload: dict[str, Any]) -> Contestants:
   """Who takes part."""
   jgm = lambda n: (
-    sys.executable,
+    "jgm",
     "benchmarks.dcgan_worker",
     {**workload, "steps_per_call": n},
   )
   peer = lambda **kw: (
-    str(peer_python()),
+    "peer",
     "benchmarks.dcgan_peer_worker",
     {**workload, **kw},
   )
@@ -60,6 +59,5 @@ def bench(name: str, rounds: int, console: Console) -> dict[str, Any]:
     console.print(
       table(title, results, clock, unit="steps", passes=PASSES, peer="PyTorch")
     )
-  rises = {name: round(r["peak_mib"] - r["idle_mib"]) for name, r in results.items()}
-  console.print("MiB at the peak of a turn, above those before it:", rises)
-  return {"results": results}
+  console.print("MiB at the peak of a turn, above those before it:", rises(results))
+  return {"results": results, "passes": PASSES}

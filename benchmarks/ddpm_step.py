@@ -4,13 +4,11 @@ The sides have the same parameters and FLOPs to a few percent (asserted).
 """
 
 import statistics
-import sys
 from typing import Any
 
 from rich.console import Console
 
 from benchmarks.contest import CLOCKS, Contestants, Results, measure, table
-from benchmarks.peer import peer_python
 from configs.ddpm import get_config
 
 # name: the preset of configs/ddpm.py, the batch and the image, steps in one turn
@@ -19,15 +17,17 @@ WORKLOADS = {
   "photos": {"preset": "photos", "batch_size": 32, "shape": (32, 32, 3), "steps": 3},
 }
 NUM_SEEDS = 4
+PEERS = ("peer",)
+PASSES = 3  # forward passes' worth of FLOPs in a step
 
 
 def contestants(workload: dict[str, Any]) -> Contestants:
   """Who takes part."""
   workload = {"task": "train", **workload}
-  jgm = lambda **kw: (sys.executable, "benchmarks.jgm_worker", {**workload, **kw})
+  jgm = lambda **kw: ("jgm", "benchmarks.jgm_worker", {**workload, **kw})
   model = get_config(workload["preset"]).model.to_dict()
   peer = lambda **kw: (
-    str(peer_python()),
+    "peer",
     "benchmarks.peer_worker",
     {**workload, "model": model, **kw},
   )
@@ -35,8 +35,9 @@ def contestants(workload: dict[str, Any]) -> Contestants:
     "jgm, 1 step per call": jgm(num_seeds=1, steps_per_call=1),
     "jgm, 100 steps per call": jgm(num_seeds=1, steps_per_call=100),
     f"jgm, {NUM_SEEDS} seeds": jgm(num_seeds=NUM_SEEDS, steps_per_call=100),
-    "diffusers": peer(channels_last=False),
-    "diffusers, channels last": peer(channels_last=True),
+    "diffusers": peer(channels_last=False, compiled=False),
+    "diffusers, channels last": peer(channels_last=True, compiled=False),
+    "diffusers, compiled": peer(channels_last=False, compiled=True),
   }
 
 
@@ -55,7 +56,7 @@ def bench(name: str, rounds: int, console: Console) -> dict[str, Any]:
   results = measure(contestants(workload), units=workload["steps"], rounds=rounds)
   title = f"training step, {name}: {workload['shape']}, batch {workload['batch_size']}"
   for clock in CLOCKS:
-    console.print(table(title, results, clock, unit="steps", passes=3))
+    console.print(table(title, results, clock, unit="steps", passes=PASSES))
   ratios = {clock: seeds_ratio(results, clock) for clock in CLOCKS}
   console.print(f"{NUM_SEEDS} seeds / {NUM_SEEDS} single runs:", ratios)
-  return {"results": results, "seeds_over_single": ratios}
+  return {"results": results, "passes": PASSES, "seeds_over_single": ratios}

@@ -4,15 +4,15 @@ All of a text from its first token, by the cache: jgm's `sample`, and transforme
 `generate`. The sides write the same tokens (asserted).
 """
 
-import sys
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks.contest import Contestants, measure
-from benchmarks.gpt_step import PEER, assert_same, peer, report
+from benchmarks.contest import Contestants, measure, ran
+from benchmarks.gpt_step import PEER, PEERS, assert_same, peer, report
 from benchmarks.gpt_step import WORKLOADS as STEPS
 
+__all__ = ["PEERS", "WORKLOADS", "bench"]
 WORKLOADS = {
   name: {**workload, "task": "decode", "num_tokens": workload["context"], "texts": 1}
   for name, workload in STEPS.items()
@@ -22,7 +22,7 @@ WORKLOADS = {
 def contestants(workload: dict[str, Any]) -> Contestants:
   """Who takes part."""
   return {
-    "jgm": (sys.executable, "benchmarks.gpt_worker", workload),
+    "jgm": ("jgm", "benchmarks.gpt_worker", workload),
     PEER: peer(workload, compiled=False),
     f"{PEER}, compiled, static cache": peer(workload, compiled=True),
   }
@@ -33,9 +33,9 @@ def bench(name: str, rounds: int, console: Console) -> dict[str, Any]:
   workload = WORKLOADS[name]
   results = measure(contestants(workload), units=workload["texts"], rounds=rounds)
   assert_same(results)
-  written = [result["tokens"] for result in results.values()]
+  written = [result["tokens"] for result in ran(results).values()]
   assert all(tokens == written[0] for tokens in written), f"tokens differ: {written}"
   size, num_tokens = workload["batch_size"], workload["num_tokens"]
   title = f"{num_tokens} greedy tokens of {size} texts, {name}"
-  per_unit = size * num_tokens
-  return report(title, results, console, unit="tokens", per_unit=per_unit)
+  options = {"unit": "tokens", "per_unit": size * num_tokens, "passes": 1}
+  return report(title, results, console, **options)

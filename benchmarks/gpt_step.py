@@ -5,13 +5,19 @@ have the same parameters, FLOPs and loss of one batch (asserted).
 """
 
 import math
-import sys
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks.contest import CLOCKS, Contestants, Results, measure, table
-from benchmarks.peer import peer_python
+from benchmarks.contest import (
+  CLOCKS,
+  Contestants,
+  Results,
+  measure,
+  ran,
+  rises,
+  table,
+)
 
 # name: the vocabulary, the context, the network, the batch, steps in one turn
 WORKLOADS = {
@@ -26,6 +32,7 @@ WORKLOADS = {
   }
 }
 PEER = "PyTorch"
+PEERS = ("transformers",)
 LOSS_TOLERANCE = 1e-5  # nats
 
 
@@ -33,7 +40,7 @@ def contestants(workload: dict[str, Any]) -> Contestants:
   """Who takes part."""
   workload = {"task": "train", **workload}
   jgm = lambda n: (
-    sys.executable,
+    "jgm",
     "benchmarks.gpt_worker",
     {**workload, "steps_per_call": n},
   )
@@ -47,28 +54,31 @@ def contestants(workload: dict[str, Any]) -> Contestants:
 
 def peer(workload: dict[str, Any], **options: Any) -> tuple[str, str, dict[str, Any]]:
   """A contestant of transformers'."""
-  python = str(peer_python("transformers"))
-  return python, "benchmarks.gpt_peer_worker", {**workload, **options}
+  return "transformers", "benchmarks.gpt_peer_worker", {**workload, **options}
 
 
 def assert_same(results: Results) -> None:
   """Exactly as many parameters, and the same loss of the same weights."""
-  parameters = {result["parameters"] for result in results.values()}
-  losses = [result["loss"] for result in results.values()]
+  parameters = {result["parameters"] for result in ran(results).values()}
+  losses = [result["loss"] for result in ran(results).values()]
   assert len(parameters) == 1, f"numbers of parameters: {parameters}"
   close = [math.isclose(loss, losses[0], abs_tol=LOSS_TOLERANCE) for loss in losses]
   assert all(close), f"losses of the same weights: {losses}"
 
 
 def report(
-  title: str, results: Results, console: Console, **options: Any
+  title: str,
+  results: Results,
+  console: Console,
+  *,
+  passes: float,
+  **options: Any,
 ) -> dict[str, Any]:
   """Prints the tables and the memory; returns what is written down."""
   for clock in CLOCKS:
-    console.print(table(title, results, clock, peer=PEER, **options))
-  rises = {name: round(r["peak_mib"] - r["idle_mib"]) for name, r in results.items()}
-  console.print("MiB at the peak of a turn, above those before it:", rises)
-  return {"results": results}
+    console.print(table(title, results, clock, peer=PEER, passes=passes, **options))
+  console.print("MiB at the peak of a turn, above those before it:", rises(results))
+  return {"results": results, "passes": passes}
 
 
 def bench(name: str, rounds: int, console: Console) -> dict[str, Any]:

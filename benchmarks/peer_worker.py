@@ -15,7 +15,10 @@ from benchmarks.worker import Contestant, num_threads, serve
 
 
 def make_contestant(workload: dict[str, Any]) -> Contestant:
-  """The workload: task, model (jgm's fields), shape, batch_size, channels_last."""
+  """The workload: task, model (jgm's fields), shape, batch_size, channels_last.
+
+  The task "train" also takes compiled, "sample" num_steps.
+  """
   torch.set_num_threads(num_threads())
   torch.manual_seed(0)
   model = make_model(workload["model"], workload["shape"])
@@ -25,7 +28,10 @@ def make_contestant(workload: dict[str, Any]) -> Contestant:
     model = model.to(memory_format=torch.channels_last)
     images = images.to(memory_format=torch.channels_last)
   is_training = workload["task"] == "train"
-  one = make_step(model, images) if is_training else make_walk(model, images, workload)
+  if is_training:
+    one = make_step(model, images, compiled=workload["compiled"])
+  else:
+    one = make_walk(model, images, workload)
 
   def run(units: int) -> None:
     for _ in range(units):
@@ -68,19 +74,20 @@ def make_model(fields: dict[str, Any], shape: list[int]) -> UNet2DModel:
   )
 
 
-def make_step(model: UNet2DModel, images: torch.Tensor):
+def make_step(model: UNet2DModel, images: torch.Tensor, *, compiled: bool):
   """One DDPM training step: loss, gradient, clipping, Adam, average."""
   parameters = list(model.parameters())
   average = [p.detach().clone() for p in parameters]
   optimizer = torch.optim.Adam(parameters, lr=1e-3)
   alpha_bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000), 0)
+  network = torch.compile(model) if compiled else model
 
   def step() -> None:
     t = torch.randint(0, 1000, (len(images),))
     eps = torch.randn_like(images)
     signal = alpha_bar[t][:, None, None, None]
     x_t = signal.sqrt() * images + (1 - signal).sqrt() * eps
-    loss = torch.nn.functional.mse_loss(model(x_t, t).sample, eps)
+    loss = torch.nn.functional.mse_loss(network(x_t, t).sample, eps)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(parameters, 1.0)

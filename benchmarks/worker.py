@@ -73,6 +73,7 @@ class Worker:
   """The other end of `serve`: a process that does one workload."""
 
   def __init__(self, python: str, module: str, workload: Mapping[str, Any]):
+    self._module = module
     self._process = subprocess.Popen(
       [python, "-m", module, json.dumps(workload)],
       stdin=subprocess.PIPE,
@@ -100,7 +101,7 @@ class Worker:
     for line in self._process.stdout:
       if line.startswith("{"):  # not what a library prints while it is imported
         return json.loads(line)
-    raise RuntimeError(f"the worker {self._process.args} ended; see above")
+    raise RuntimeError(f"{self._module} ended; see above")
 
 
 def _forget_peak() -> None:

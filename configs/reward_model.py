@@ -21,7 +21,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 def vowels(config: ConfigDict) -> None:
   """The default: a judge who likes vowels, in completions by a GPT."""
-  config.total_steps = 500
+  config.total_steps = 1500
   config.data.batch_size = 32
   config.optimizer.learning_rate = 1e-3
   config.optimizer.decay = "cosine"

@@ -39,7 +39,7 @@ from jgm.data import make_dataset
 from jgm.eval.optimum import ipo_optimum, reward_optimum
 from jgm.eval.policy import make_policy_evaluation
 from jgm.losses.preference import dpo_loss, ipo_loss, sequence_logp
-from jgm.models.sharding_rules import TRANSFORMER
+from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.completer import make_completer
 from jgm.policy.frozen import begin, network_facts, pretrained_of
@@ -113,7 +113,7 @@ def make(config) -> Experiment:
     evaluate,
     sample,
     pretrained=needs,
-    sharding_rules=TRANSFORMER,
+    sharding_rules=transformer_rules(decoder, config.tie_embeddings),
   )
 
 

@@ -32,7 +32,7 @@ from jgm.core import (
 from jgm.data import make_dataset
 from jgm.eval.text import make_text_evaluation, row_log_prob
 from jgm.losses.autoregressive import cross_entropy, z_loss
-from jgm.models.sharding_rules import TRANSFORMER
+from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, Transformer
 from jgm.samplers.writing import make_writer
 
@@ -44,6 +44,7 @@ def make(config) -> Experiment:
   check_context(spec.shape[0], config.model.max_length)
   decoder = Decoder(spec.vocab_size, dtype=config.dtype, **config.model)
   model = Transformer(decoder, config.tie_embeddings)
+  rules = transformer_rules(decoder, config.tie_embeddings)
   tx = make_optimizer(total_steps=config.total_steps, **config.optimizer)
 
   def logits_of(params, tokens, **options):
@@ -84,7 +85,13 @@ def make(config) -> Experiment:
   )
   log_prob = row_log_prob(token_log_prob)
   return Experiment(
-    data, init, step, evaluate, sample, log_prob, sharding_rules=TRANSFORMER
+    data,
+    init,
+    step,
+    evaluate,
+    sample,
+    log_prob,
+    sharding_rules=rules,
   )
 
 

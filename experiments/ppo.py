@@ -43,7 +43,7 @@ from jgm.losses.advantage import generalized_advantages
 from jgm.losses.kl import entropy, k3
 from jgm.losses.masked import last_real, masked_mean
 from jgm.losses.policy import ppo_policy_loss, ppo_value_loss
-from jgm.models.sharding_rules import TRANSFORMER
+from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
 from jgm.policy.advantages import standardised
 from jgm.policy.completer import make_completer
@@ -169,7 +169,7 @@ def make(config) -> Experiment:
     evaluate,
     sample,
     pretrained=needs,
-    sharding_rules=TRANSFORMER,
+    sharding_rules=transformer_rules(decoder, config.tie_embeddings),
   )
 
 

@@ -34,7 +34,7 @@ from jgm.eval.optimum import reward_optimum
 from jgm.eval.policy import make_policy_evaluation
 from jgm.losses.masked import masked_sum
 from jgm.losses.policy import policy_gradient_loss
-from jgm.models.sharding_rules import TRANSFORMER
+from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.advantages import leave_one_out
 from jgm.policy.completer import make_completer
@@ -98,7 +98,7 @@ def make(config) -> Experiment:
     evaluate,
     sample,
     pretrained=needs,
-    sharding_rules=TRANSFORMER,
+    sharding_rules=transformer_rules(decoder, config.tie_embeddings),
   )
 
 

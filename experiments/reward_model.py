@@ -13,10 +13,10 @@ https://arxiv.org/abs/2203.02155
 The pairs are completions by a GPT, drawn anew in each step; the judge is a rule, and
 errs as Bradley and Terry say.
 
-Measured on 512 pairs of completions of held-out prompts: it chooses as the judge did 64
-times of 100, where the judge's own reward would 69 times; its rewards' rank correlation
-with the judge's, of vowels, is 0.67. Three minutes of processor time, after those of
-`gpt`.
+Measured on 512 pairs of completions of held-out prompts: it chooses as the judge did 62
+times of 100, where the judge's own reward would 64 times; its rewards' rank correlation
+with the judge's, of vowels, is 0.93 (0.67 after 500 steps). Ten minutes of processor
+time, after those of `gpt`.
 """
 
 import jax
@@ -35,7 +35,7 @@ from jgm.core import (
 from jgm.data import make_dataset
 from jgm.eval.preferences import make_preference_evaluation
 from jgm.losses.preference import bradley_terry_loss, reward_centering_loss
-from jgm.models.sharding_rules import TRANSFORMER
+from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
 from jgm.policy.completer import make_sample
 from jgm.policy.frozen import begin, network_facts, pretrained_of
@@ -111,7 +111,7 @@ def make(config) -> Experiment:
     evaluate,
     sample,
     pretrained=needs,
-    sharding_rules=TRANSFORMER,
+    sharding_rules=transformer_rules(decoder),
   )
 
 

@@ -31,7 +31,7 @@ from jgm.eval.policy import make_policy_evaluation
 from jgm.losses.kl import categorical_kl
 from jgm.losses.masked import masked_sum
 from jgm.losses.policy import surrogate_loss
-from jgm.models.sharding_rules import TRANSFORMER
+from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.advantages import leave_one_out
 from jgm.policy.completer import make_completer
@@ -108,7 +108,7 @@ def make(config) -> Experiment:
     evaluate,
     sample,
     pretrained=needs,
-    sharding_rules=TRANSFORMER,
+    sharding_rules=transformer_rules(decoder, config.tie_embeddings),
   )
 
 

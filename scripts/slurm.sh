@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # Trains on the GPUs of a Slurm cluster; a run that is out of time goes on by itself.
 #
-#   sbatch --nodes=2 scripts/slurm.sh python -m experiments.ddpm --config=configs/ddpm.py:cifar10 --workdir=/shared/ddpm
+#   python -m jgm.data.prepare cifar10 --data_dir=/shared/data   # once, with a network
+#   sbatch --nodes=2 scripts/slurm.sh python -m experiments.ddpm --config=configs/ddpm.py:cifar10 --config.data.data_dir=/shared/data --workdir=/shared/ddpm
+#   scancel --signal=TERM JOB.0   # saves and ends; without --signal it ends unsaved
 #
-# From the checkout, whose .venv every node sees, as it must see the workdir. One task for
-# each GPU, and no GPU bound to a task: jax takes the one of the task's number.
+# From the checkout, whose .venv every node sees, as it must the data and the workdir.
+# One task for each GPU, no GPU bound to a task: jax takes the one of the task's number.
 #SBATCH --job-name=jgm
 #SBATCH --nodes=1
 #SBATCH --gpus-per-node=8
 #SBATCH --ntasks-per-node=8
 #SBATCH --cpus-per-task=8
 #SBATCH --time=24:00:00
-#SBATCH --signal=B:TERM@120
+#SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=slurm-%j.log
@@ -25,12 +27,15 @@ fi
 . .venv/bin/activate
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1} # srun does not ask sbatch for it
 
-srun --kill-on-bad-exit=1 "$@" &
-run=$! out_of_time=""
-# Two minutes before the end srun hands the signal to every task: all save and end.
-trap 'out_of_time=yes; kill -TERM "$run"' TERM
+# Two minutes before the end the tasks are told, not srun, which kills them at a signal.
+# The shell itself is told by USR1: TERM comes when the job is cancelled.
+out_of_time=""
+trap 'out_of_time=yes; scancel --signal=TERM "$SLURM_JOB_ID.0" || true' USR1
 
-status=0
+# All that saved end with 1, none of them because of another; those that outlive a dead
+# one for longer than jax lets them are killed.
+srun --kill-on-bad-exit=0 --wait=90 "$@" &
+run=$! status=0
 wait "$run" || status=$?
 if [[ $out_of_time ]]; then # the signal ended that wait, not the run
   status=0

@@ -12,16 +12,20 @@ usage: scripts/tpu_vm.sh COMMAND --name=NAME [--zone=ZONE] [--project=PROJECT]
   install             copies the last commit to every machine and installs it there
   run -- COMMAND      starts it on every machine; it outlives this one's connection
   tail [--worker=0]   follows what it prints on one machine
-  stop                asks it to save and end, and waits until it has
+  stop [--timeout=180]
+                      asks it to save and end; kills it if it has not in so many seconds
   delete [--queued]
 
 --dry_run prints the commands, as a shell would read them, and runs none of them.
 --queued waits in Google's queue until there is room: give it to status and delete too.
 
+  pip install -e '.[tfds]'          # here, once for all runs: the data
+  python -m jgm.data.prepare cifar10 --data_dir=data
+  gcloud storage rsync --recursive data/cifar10 gs://BUCKET/data/cifar10
   tpu="--name=ddpm --zone=us-west4-a"
   scripts/tpu_vm.sh create $tpu --type=v5litepod-16 --spot
   scripts/tpu_vm.sh install $tpu
-  scripts/tpu_vm.sh run $tpu -- python -m experiments.ddpm --config=configs/ddpm.py:cifar10 --workdir=gs://BUCKET/ddpm
+  scripts/tpu_vm.sh run $tpu -- python -m experiments.ddpm --config=configs/ddpm.py:cifar10 --config.data.data_dir=gs://BUCKET/data --workdir=gs://BUCKET/ddpm
   scripts/tpu_vm.sh tail $tpu
   scripts/tpu_vm.sh delete $tpu
 
@@ -120,8 +124,14 @@ follow() {
 }
 
 stop() {
-  on_worker all "pid=\$(cat jgm.pid); kill -TERM \$pid; \
-while kill -0 \$pid 2>/dev/null; do sleep 1; done"
+  [[ $timeout =~ ^[1-9][0-9]*$ ]] || fail "stop: --timeout=SECONDS is a whole number"
+  on_worker all "if ! kill -TERM \"\$(cat jgm.pid 2>/dev/null)\" 2>/dev/null; \
+then echo \"\$(hostname): no run is going on\"; exit; fi; \
+for second in \$(seq $timeout); do sleep 1; \
+if ! kill -0 \"\$(cat jgm.pid)\" 2>/dev/null; \
+then echo \"\$(hostname): ended: \$(tail -n 1 jgm.log)\"; exit; fi; done; \
+kill -KILL \"\$(cat jgm.pid)\"; \
+echo \"\$(hostname): killed: it had not ended after $timeout s\" >&2; exit 1"
 }
 
 delete() {
@@ -134,7 +144,7 @@ delete() {
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 flags=(--quiet) # never asks
-name="" type="" version="" spot="" queued="" worker=0 dry_run=""
+name="" type="" version="" spot="" queued="" worker=0 timeout=180 dry_run=""
 
 [[ $# -gt 0 ]] || { usage >&2; exit 1; }
 command=$1
@@ -152,6 +162,7 @@ while [[ $# -gt 0 ]]; do
     --type=*) type=${1#*=} ;;
     --version=*) version=${1#*=} ;;
     --worker=*) worker=${1#*=} ;;
+    --timeout=*) timeout=${1#*=} ;;
     --spot) spot=yes ;;
     --queued) queued=yes ;;
     --dry_run) dry_run=yes ;;

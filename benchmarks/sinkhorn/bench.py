@@ -92,6 +92,7 @@ def huge(contest: Contest, sizes: Sizes, put: Put) -> None:
 
 TABLES = {f.__name__: f for f in (iterations, tolerance, gradient, small_epsilon)}
 WORKLOADS = tuple(TABLES)
+PEERS = ("ott", "pot", "geomloss")
 
 
 def run(

@@ -6,13 +6,13 @@ that would take too long is left out, and the table says why.
 
 import contextlib
 import pathlib
-import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.peer import peer_python
+from benchmarks.contest import leaving_out, ran
+from benchmarks.peer import python_of
 from benchmarks.sinkhorn import problem
 from benchmarks.worker import Worker
 
@@ -42,11 +42,6 @@ ENTRANTS = {
   "geomloss, online": Entrant("geomloss", {"backend": "online"}),
   "ott-jax, tuned": Entrant("ott", {"tuned": True}, ("small",)),
 }
-
-
-def python_of(library: str) -> str:
-  """The interpreter of a library's environment."""
-  return sys.executable if library == "jgm" else str(peer_python(library))
 
 
 class Contest:
@@ -93,31 +88,24 @@ class Contest:
       for i, name in enumerate(names):
         expected = self._expected(name, n, d, workload)
         if expected > self._limit:
-          why = f"about {expected:.0f} s a turn, by its time at a smaller size"
+          why = f"not run: about {expected:.0f} s a turn, by its time at a smaller size"
           results[name] = {"left_out": why}
           continue
         output = str(self._folder / f"{i}.npz")
         entrant, job = ENTRANTS[name], {**workload, "output": output}
         module = f"benchmarks.sinkhorn.{entrant.library}_worker"
-        try:
+        with leaving_out(name, results):
           python = python_of(entrant.library)
           workers[name] = Worker(python, module, {**job, "how": entrant.how})
-        except RuntimeError:
-          results[name] = {"left_out": "its process ended; see above"}
-          continue
-        stack.callback(workers[name].close)
-        results[name] = {**workers[name].facts, "output": output, "wall": []}
+          stack.callback(workers[name].close)
+          results[name] = {**workers[name].facts, "output": output, "wall": []}
       for _ in range(self._rounds):
-        for name in list(workers):
-          try:
+        for name in list(ran(results)):
+          with leaving_out(name, results):
             turn = workers[name].run(1)
-          except (RuntimeError, BrokenPipeError):
-            del workers[name]
-            results[name] = {"left_out": "its process ended at work; see above"}
-            continue
-          results[name]["wall"].append(turn.pop("wall"))
-          results[name].update(turn)
-    for name in workers:
+            results[name]["wall"].append(turn.pop("wall"))
+            results[name].update(turn)
+    for name in ran(results):
       key = self._key(name, d, workload)
       self._times[key] = n, min(results[name]["wall"]) / (workload["iterations"] or 1)
     return results
@@ -137,9 +125,7 @@ class Contest:
   def _judge(self, results, workload, x, y, epsilon: float) -> None:
     """Adds what the answers are worth, by the same float64 function for all."""
     gradient = None
-    for result in results.values():
-      if "left_out" in result:
-        continue
+    for result in ran(results).values():
       with np.load(result.pop("output")) as file:
         arrays = dict(file)
       result["finite"] = all(bool(np.isfinite(a).all()) for a in arrays.values())

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.sinkhorn.contest import Results
+from benchmarks.contest import Results, left_out, ran
 
 JGM = ("jgm, kernel", "jgm, online")
 
@@ -23,12 +23,6 @@ def short(value: float) -> str:
   return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def left_out(results: Results) -> str | None:
-  """Who is not in the table, and why."""
-  reasons = {name: r["left_out"] for name, r in results.items() if "left_out" in r}
-  return "\n".join(f"left out: {name}: {why}" for name, why in reasons.items()) or None
-
-
 def contest_table(title: str, results: Results, error: str) -> Table:
   """Median times, what was reached, memory, and times over each mode of jgm's.
 
@@ -44,9 +38,7 @@ def contest_table(title: str, results: Results, error: str) -> Table:
   columns = ("", "ms", "min-max", "iterations", error, "compile s", "MiB", "/kernel")
   for column in (*columns, "/online"):
     out.add_column(column, justify="right" if column else "left", no_wrap=not column)
-  for name, result in results.items():
-    if "left_out" in result:
-      continue
+  for name, result in ran(results).items():
     times = [1e3 * seconds for seconds in result["wall"]]
     compiling = result["compile_seconds"]
     out.add_row(

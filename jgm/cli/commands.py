@@ -10,7 +10,7 @@ from jgm.cli.flags import Options
 from jgm.cli.log import MetricsLog
 from jgm.cli.opening import existing_run, run_to_train
 from jgm.cli.plan import plan
-from jgm.cli.processes import is_first, start_processes
+from jgm.cli.processes import is_first, start_processes, wait_for_all
 from jgm.cli.publish import publish
 from jgm.cli.run import Make, Run, evaluate, restore_whole
 from jgm.cli.sample import sample
@@ -29,7 +29,7 @@ def run_command(options: Options, make: Make) -> None:
   if options.mode == "plan":
     plan(options, make)
     return
-  start_processes(*options.processes)
+  start_processes(*options.processes, saves_when_asked=options.mode == "train")
   if options.mode == "train":
     train(run_to_train(options, make), options.profile_steps)
     return
@@ -38,6 +38,7 @@ def run_command(options: Options, make: Make) -> None:
     sample(run, options)
   else:
     _evaluate(run)
+  wait_for_all("all is written")
 
 
 def _evaluate(run: Run) -> None:

@@ -14,9 +14,9 @@ from jgm.cli.errors import UserError, for_the_user
 from jgm.cli.flags import Options, default_workdir, parse
 from jgm.cli.processes import (
   check_same_config,
+  check_shared,
   first_says,
   is_first,
-  wait_for_all,
 )
 from jgm.cli.run import Make, Run, make_experiment, make_run, name_of
 from jgm.cli.run_folder import (
@@ -30,6 +30,7 @@ from jgm.core import checkpoint
 from jgm.core.experiment import Pretrained
 from jgm.core.program import abstract_state, base_key
 from jgm.core.state import PyTree
+from jgm.data.shapes import shapes_of
 
 
 def run_to_train(options: Options, make: Make) -> Run:
@@ -62,14 +63,23 @@ def run_to_train(options: Options, make: Make) -> Run:
     _tell_of_a_new_end(read_facts(options.workdir)["config"], config)
   loaded = abstract_pretrained(needs) if has_begun else load_pretrained(needs)
   run = make_run(make, config, folder, loaded)
-  data, steps_per_call = run.experiment.data, run.program.steps_per_call
-  arrays = {} if data is None else data.arrays(0, steps_per_call, run.program.rows)
+  arrays = _arrays_of_a_call(run)
   with for_the_user(ValueError, doing="tracing the step"):
     run.program.trace(arrays)
   if is_first():
     write_run_folder(folder)
-  wait_for_all("the run's folder is there")
+  check_shared(folder.path)
   return run
+
+
+def _arrays_of_a_call(run: Run) -> PyTree:
+  """Their shapes at least; what is wrong with the data is raised."""
+  data = run.experiment.data
+  if data is None:
+    return {}
+  if data.shapes is not None:
+    data.arrays(0, 1, run.program.rows)
+  return shapes_of(data, run.program.steps_per_call)
 
 
 def existing_run(
@@ -144,9 +154,7 @@ def _load(name: str, need: Pretrained) -> PyTree:
     warn=print_message,
   )
   print_message(f"{name}: {need.field} of {workdir} at step {restored.step}")
-  state = restored.state
-  if jax.process_count() > 1:
-    state = jax.device_get(state)  # each has it, and the program is to have it once
+  state = jax.device_get(restored.state)  # the program says where it is to lie
   return state if run.config.num_seeds == 1 else jax.tree.map(lambda x: x[0], state)
 
 

@@ -8,9 +8,12 @@ import glob
 import importlib.util
 import json
 import os
+import time
+import uuid
 
 import jax
 import numpy as np
+from etils import epath
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
@@ -22,12 +25,15 @@ from jgm.cli.errors import UserError
 # tells.
 HEARTBEAT_SECONDS = 60
 SHUTDOWN_SECONDS = 60
+MARK_SECONDS = 20  # that a file takes at most to be seen on other machines
 
 
 def start_processes(
   coordinator: str | None = None,
   num_processes: int | None = None,
   process_id: int | None = None,
+  *,
+  saves_when_asked: bool = True,
 ) -> None:
   """Joins the processes of this run, where there are several; else does nothing.
 
@@ -38,16 +44,20 @@ def start_processes(
       pod, Slurm or Open MPI.
     num_processes: how many there are; likewise.
     process_id: which this is, from 0; likewise.
+    saves_when_asked: whether SIGTERM is a notice that JAX takes, for all to save at one
+      step; else it ends the process.
 
   Raises:
     UserError: if some of the three are given and others not, or they cannot be met.
   """
   given = (coordinator, num_processes, process_id)
-  if given != (None, None, None):
-    if None in given:
-      raise UserError("--coordinator, --num_processes and --process_id go together")
-  elif not _in_several():
+  is_given = given != (None, None, None)
+  if is_given and None in given:
+    raise UserError("--coordinator, --num_processes and --process_id go together")
+  launched = is_given or _launched_in_several()
+  if not launched and not _on_tpu_vm():
     return
+  jax.config.update("jax_enable_preemption_service", saves_when_asked)
   try:
     jax.distributed.initialize(
       *given,
@@ -55,6 +65,8 @@ def start_processes(
       shutdown_timeout_seconds=SHUTDOWN_SECONDS,
     )
   except (ValueError, RuntimeError) as error:
+    if isinstance(error, ValueError) and not launched:
+      return  # TPU chips without a cloud that says whose they are: a notebook's
     raise UserError(f"the processes cannot meet: {error}") from error
   if not is_first():
     with open(os.devnull, "w") as nowhere:  # errors still reach the terminal
@@ -91,40 +103,67 @@ def check_same_config(config: ConfigDict) -> None:
     config: this process's.
 
   Raises:
-    UserError: on every process; those that differ name the keys.
+    UserError: on every process, with the keys that differ.
   """
   if jax.process_count() == 1:
     return
-  mine = flatten(config)
-  first = _of_first({key: repr(value) for key, value in mine.items()})
-  keys = sorted(first.keys() | mine.keys())
+  mine = {key: repr(value) for key, value in flatten(config).items()}
+  all_of_them = _of_all(mine)
+  first = all_of_them[0]
   differing = [
-    f"{key}: {first.get(key, 'absent')} in process 0, "
-    f"{repr(mine[key]) if key in mine else 'absent'} in process {jax.process_index()}"
-    for key in keys
-    if key not in mine or first.get(key) != repr(mine[key])
+    f"{key}: {first.get(key, 'absent')} in process 0, {one.get(key, 'absent')} in "
+    f"process {i}"
+    for i, one in enumerate(all_of_them)
+    for key in sorted(first.keys() | one.keys())
+    if first.get(key) != one.get(key)
   ]
-  differ = multihost_utils.process_allgather(np.int32(bool(differing)))
   if differing:
     raise UserError("the processes' configs differ:\n  " + "\n  ".join(differing))
-  if others := [str(i) for i in np.flatnonzero(differ)]:
-    raise UserError(f"the config of process {', '.join(others)} is another: see there")
 
 
-def _of_first(value: dict[str, str]) -> dict[str, str]:
-  """What the first process has, on all of them."""
+def check_shared(folder: epath.Path) -> None:
+  """Raises where the processes do not see one and the same folder.
+
+  Args:
+    folder: the run's, which the first process has made.
+
+  Raises:
+    UserError: on every process, with the numbers of those that do not see it.
+  """
+  if jax.process_count() == 1:
+    return
+  token = _of_all({"token": uuid.uuid4().hex})[0]["token"]
+  mark = folder / f".seen-{token}"
+  if is_first():
+    mark.write_text(token)
+  wait_for_all("the mark is there")
+  deadline = time.monotonic() + MARK_SECONDS
+  while not (seen := mark.exists()) and time.monotonic() < deadline:
+    time.sleep(0.2)
+  everyone = np.ravel(multihost_utils.process_allgather(np.int32(seen)))
+  if is_first():
+    mark.unlink()
+  if blind := [str(i) for i in np.flatnonzero(everyone == 0)]:
+    raise UserError(
+      f"process {', '.join(blind)} does not see the folder of process 0, {folder}: the "
+      "workdir is to be one that all share, such as gs://"
+    )
+
+
+def _of_all(value: dict[str, str]) -> list[dict[str, str]]:
+  """What each process has, on all of them."""
   text = np.frombuffer(json.dumps(value).encode(), np.uint8)
-  size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
-  sent = text if is_first() else np.zeros(size, np.uint8)
-  return json.loads(np.asarray(multihost_utils.broadcast_one_to_all(sent)).tobytes())
+  sizes = np.ravel(multihost_utils.process_allgather(np.int32(len(text))))
+  padded = np.zeros(sizes.max(), np.uint8)
+  padded[: len(text)] = text
+  texts = np.asarray(multihost_utils.process_allgather(padded))
+  return [json.loads(t[:n].tobytes()) for t, n in zip(texts, sizes, strict=True)]
 
 
-def _in_several() -> bool:
-  """Whether the environment is one of which JAX knows how its processes meet."""
-  environment = os.environ
-  in_slurm = int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1
-  in_open_mpi = int(environment.get("OMPI_COMM_WORLD_SIZE", 1)) > 1
-  return in_slurm or in_open_mpi or _on_tpu_vm()
+def _launched_in_several() -> bool:
+  """Whether Slurm or Open MPI has started several, of whom JAX knows how they meet."""
+  sizes = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+  return any(int(os.environ.get(size, 1)) > 1 for size in sizes)
 
 
 def _on_tpu_vm() -> bool:

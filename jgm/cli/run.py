@@ -189,7 +189,8 @@ def evaluate(run: Run, state: PyTree) -> list[Evaluation]:
     UserError: if a value of the config is one that the evaluation cannot take.
   """
   seed = run.config.eval.seed
-  state = gathered(state)
+  # The optimiser's part is of no use here, and twice as large as the rest.
+  state = gathered(state.replace(opt_state=()))
   with for_the_user(ValueError, doing="evaluating"):
     return [
       run.experiment.evaluate(of_seed(run, state, i), base_key(seed, "evaluate"))

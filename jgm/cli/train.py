@@ -13,7 +13,7 @@ from jgm.cli.console import (
 )
 from jgm.cli.errors import UserError
 from jgm.cli.log import MetricsLog, NoLog
-from jgm.cli.processes import first_says, is_first
+from jgm.cli.processes import first_says, is_first, wait_for_all
 from jgm.cli.profile import Profiler
 from jgm.cli.publish import publish
 from jgm.cli.run import Run, evaluate, logged_scalars
@@ -59,6 +59,7 @@ def train(run: Run, profile_steps: tuple[int, int] | None = None) -> None:
       session = _Session(run._replace(program=program), log, progress, window)
       state, step = session.take_steps(state, step, asked_to_end)
       evaluations, where = session.evaluate(state, step)
+  wait_for_all("the report is written")  # or the others end, and JAX with them
   print_texts(evaluations)
   print_results([each.scalars for each in evaluations], where=where)
   print_warnings(evaluations)

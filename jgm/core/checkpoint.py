@@ -225,7 +225,7 @@ def _newest_whole(
   load: Callable[[storage.Folder], T],
   warn: Callable[[str], None],
 ) -> T:
-  found = [f for f in storage.folders(directory) if step in (None, f.step)][::-1]
+  found = [f for f in storage.agreed_folders(directory) if step in (None, f.step)][::-1]
   if not found:
     which = "checkpoint" if step is None else f"checkpoint of step {step}"
     raise CheckpointError(f"there is no {which} in {directory}")

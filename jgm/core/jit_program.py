@@ -61,7 +61,9 @@ def make_jit_program(
     init = jax.vmap(init, (0, None))
     advance = _over_seeds(advance, one, mesh)
     seeds = DATA_AXIS if seeds_over_data else None
-    specs = jax.tree.map(lambda spec: PartitionSpec(seeds, *spec), specs)
+    # A batch that each device has whole is not cut, and nor is what has its axis.
+    whole = lambda axis: None if seeds_over_data and axis == DATA_AXIS else axis
+    specs = jax.tree.map(lambda spec: PartitionSpec(seeds, *map(whole, spec)), specs)
   replicated = NamedSharding(mesh, PartitionSpec())
   over_data = NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
@@ -98,7 +100,10 @@ def make_jit_program(
   return Program(
     init=lambda seed: compiled_init(np.int32(seed), pretrained),
     run=lambda state, arrays, n: run(state, arrays, np.int32(n)),
-    rerun=jax.jit(lambda s, arrays: advance(s, batch(arrays, jnp.ravel(s.step)[0]))),
+    rerun=jax.jit(
+      lambda s, arrays: advance(s, batch(arrays, jnp.ravel(s.step)[0])),
+      out_shardings=(shardings, replicated),
+    ),
     trace=trace,
     lower=lambda arrays: traced(arrays).lower(),
     place=placing.place,

@@ -119,12 +119,24 @@ def make_mesh(
     raise ValueError(
       f"a mesh of {data_devices} x {model_devices} devices: there are {available}"
     )
+  _check_processes(devices[:used])
   return jax.make_mesh(
     (data_devices, model_devices),
     (DATA_AXIS, MODEL_AXIS),
     axis_types=(AxisType.Auto, AxisType.Auto),  # jax's default is Explicit
     devices=devices[:used],
   )
+
+
+def _check_processes(used: Sequence[jax.Device]) -> None:
+  """Raises where some of several processes would have no device: all take each step."""
+  processes = {device.process_index for device in used}
+  local = {device.process_index for device in jax.local_devices()}
+  if 1 < jax.process_count() != len(processes) and processes != local:
+    raise ValueError(
+      f"a mesh of {len(used)} devices leaves out some of {jax.process_count()} "
+      "processes: set config.parallel.data_devices to -1"
+    )
 
 
 def _check_batch_size(experiment: Experiment, mesh: Mesh) -> None:

@@ -1,5 +1,6 @@
 """From the data's host arrays to the devices, of which a process has some."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -62,14 +63,21 @@ def gathered(tree: PyTree) -> PyTree:
 
   All processes call it alike. What one process has anyway is returned as it is.
   """
-  leaves = jax.tree.leaves(tree)
-  if all(leaf.is_fully_addressable for leaf in leaves):
-    return tree
-  replicated = jax.tree.map(
-    lambda leaf: NamedSharding(leaf.sharding.mesh, PartitionSpec()), tree
-  )
-  whole = jax.jit(lambda tree: tree, out_shardings=replicated)(tree)
-  return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
+
+  def whole(leaf: jax.Array) -> jax.Array:
+    if leaf.is_fully_addressable:
+      return leaf
+    if not leaf.is_fully_replicated:
+      assert isinstance(leaf.sharding, NamedSharding)
+      leaf = _replicated(leaf.sharding.mesh)(leaf)
+    return leaf.addressable_data(0)
+
+  return jax.tree.map(whole, tree)
+
+
+@functools.cache
+def _replicated(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
+  return jax.jit(lambda leaf: leaf, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def local_rows(mesh: Mesh, batch_size: int) -> list[int]:

@@ -65,12 +65,19 @@ def read_arrays(
 
 
 def checksums(arrays: Mapping[str, Any]) -> dict[str, int]:
-  """The checksum of each array: over all processes where they share it."""
-  sums = {name: manifest.checksum(array) for name, array in arrays.items()}
-  spread = lambda array: not getattr(array, "is_fully_addressable", True)
+  """The checksum of each array: over all processes where each has a part of it."""
+  sums = {name: manifest.checksum(_own(array)) for name, array in arrays.items()}
+  spread = lambda array: not getattr(_own(array), "is_fully_addressable", True)
   shared = [name for name, array in arrays.items() if spread(array)]
   over_all = _summed([sums[name] for name in shared]) if shared else []
   return sums | dict(zip(shared, over_all, strict=True))
+
+
+def _own(array: Any) -> Any:
+  # Of what each process has as a whole it looks at its own, not at the first one's.
+  if getattr(array, "is_fully_replicated", False):
+    return array.addressable_data(0)
+  return array
 
 
 def in_short(error: BaseException) -> str:

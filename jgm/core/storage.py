@@ -39,6 +39,19 @@ def folders(directory: Any) -> list[Folder]:
   )
 
 
+def agreed_folders(directory: Any) -> list[Folder]:
+  """`folders` as the first process finds them: a shared disk may show others less."""
+  found = folders(directory)
+  if jax.process_count() == 1:
+    return found
+  number = int(multihost_utils.broadcast_one_to_all(np.int32(len(found))))
+  saves = np.zeros((number, 2), np.int32)
+  if jax.process_index() == 0:
+    saves[:] = [(folder.step, folder.save) for folder in found]
+  saves = np.asarray(multihost_utils.broadcast_one_to_all(saves)) if number else saves
+  return [_folder(directory, int(step), int(save)) for step, save in saves]
+
+
 def next_folder(directory: Any, step: int) -> Folder:
   """Where the next save of `step` goes, the same on every process."""
   saves = [folder.save for folder in folders(directory) if folder.step == step]
@@ -46,6 +59,10 @@ def next_folder(directory: Any, step: int) -> Folder:
   if jax.process_count() > 1:
     # The first process may be removing folders while the others list them.
     save = int(multihost_utils.broadcast_one_to_all(np.int32(save)))
+  return _folder(directory, step, save)
+
+
+def _folder(directory: Any, step: int, save: int) -> Folder:
   name = f"{step:08d}_{save}" if save else f"{step:08d}"
   return Folder(step, save, _path(directory) / name)
 

@@ -71,8 +71,7 @@ def tuned(tmp_path, monkeypatch):
 
 
 def run(make, workdir, *arguments):
-  one_device = "--config.parallel.data_devices=1"
-  main(make, [f"--config={SPEC}", f"--workdir={workdir}", one_device, *arguments])
+  main(make, [f"--config={SPEC}", f"--workdir={workdir}", *arguments])
 
 
 def saved(workdir, make):

@@ -15,7 +15,7 @@ from jgm.core.sharding import state_specs
 from jgm.plan.count import count_work
 
 WIDTH = 512
-RULES = (("wide/(kernel|bias)", -1), ("narrow/kernel", 0))
+RULES = (("wide/(kernel|bias)", -1, None), ("narrow/kernel", 0, None))
 
 
 def init(key, pretrained):
@@ -69,6 +69,14 @@ def test_rules_cut_parameters_and_all_that_is_kept_of_them():
   assert found.step == found.key == adam.count == P()
 
 
+def test_a_leaf_of_another_shape_than_its_parameter_is_whole():
+  """Such as Adafactor's sums over rows."""
+  state = jax.eval_shape(init, jax.random.key(0), {})
+  rows = {"v_row": {"wide": {"kernel": jnp.zeros(256), "bias": jnp.zeros(WIDTH)}}}
+  found = state_specs(state.replace(opt_state=rows), make_mesh(4, 2), rules=RULES)
+  assert found.opt_state["v_row"]["wide"] == {"kernel": P(), "bias": P("model")}
+
+
 def test_fsdp_cuts_the_longest_axis_that_is_free():
   whole = {"kernel": P(None, "data"), "bias": P()}
   assert specs(8, 1, fsdp=True).params["wide"] == whole
@@ -90,13 +98,17 @@ def test_what_does_not_divide_or_is_small_is_whole():
   "rules, message",
   [
     ((), "no rules for cutting"),
-    ((("wide/kernel", -1), ("deep/kernel", 0)), r"'deep/kernel', 0\) names none"),
-    ((("kernel", -1), ("wide/kernel", 0)), "or an earlier rule all of those"),
-    ((("wide/bias", 1),), "names no axis of params/wide/bias"),
     (
-      (("kernel", 0),),
-      r"model_devices=3 does not divide axis 0 of params/.*\[512, 256",
+      (("wide/kernel", -1, None), ("deep/kernel", 0, None)),
+      r"'deep/kernel', 0, None\) names none",
     ),
+    (
+      (("kernel", -1, None), ("wide/kernel", 0, None)),
+      "or an earlier rule all of",
+    ),
+    ((("wide/bias", 1, None),), "names no axis of params/wide/bias"),
+    ((("kernel", 0, None),), r"=3 does not divide axis 0 of params/.*\[512, 256"),
+    ((("kernel", 0, 4),), r"=3 does not divide axis 0, of 4 pieces, of params/"),
   ],
 )
 def test_rules_that_cannot_hold_are_errors(rules, message):

@@ -87,9 +87,9 @@ def command(tmp_path):
     for process in range(2):
       more, env = of_process(process)
       meet = [f"--coordinator=localhost:{port}", "--num_processes=2"]
-      arguments = [experiment, *flags, *more, *meet, f"--process_id={process}"]
-      workdir = f"--workdir={tmp_path / 'run'}"
-      processes.append(_start("run.py", *arguments, workdir, devices=2, env=env))
+      place = f"--workdir={tmp_path / 'run'}", f"--process_id={process}"
+      arguments = [experiment, *flags, *meet, *place, *more]
+      processes.append(_start("run.py", *arguments, devices=2, env=env))
     return processes
 
   return begin

@@ -11,6 +11,7 @@ import sys
 from jgm.cli import processes
 
 processes.HEARTBEAT_SECONDS = 10
+processes.MARK_SECONDS = 2
 if limit := os.environ.get("JGM_TEST_FILE_BYTES"):
   resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 sys.argv = sys.argv[1:]

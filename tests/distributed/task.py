@@ -20,10 +20,11 @@ from jgm.core.placing import gathered
 from jgm.data.digits import SPEC, read_digits
 from jgm.data.read_ahead import make_read_ahead_dataset
 
-OVERRIDES = {
-  "gpt": ("optimizer.algorithm=sgd",),
-  "ddpm": ("optimizer.algorithm=sgd", "optimizer.flatten=False"),
-  "dcgan": ("generator_optimizer.algorithm=sgd", "critic_optimizer.algorithm=sgd"),
+SGD = ("algorithm=sgd", "learning_rate=0.1", "warmup_steps=0", "flatten=False")
+OPTIMIZERS = {
+  "gpt": ("optimizer",),
+  "ddpm": ("optimizer",),
+  "dcgan": ("generator_optimizer", "critic_optimizer"),
 }
 
 
@@ -39,7 +40,8 @@ def digits_read_ahead(batch_size):
 def run(task, out):
   """Takes the steps of a task; returns what can be compared."""
   name = task["experiment"]
-  config = load_config(f"configs/{name}.py:smoke", OVERRIDES[name])
+  overrides = [f"{section}.{value}" for section in OPTIMIZERS[name] for value in SGD]
+  config = load_config(f"configs/{name}.py:smoke", overrides)
   experiment = importlib.import_module(f"experiments.{name}").make(config)
   if task.get("read_ahead"):
     experiment = experiment._replace(data=digits_read_ahead(config.data.batch_size))
@@ -55,8 +57,10 @@ def run(task, out):
     found["metrics"].append(dict(sorted(row.items())))
   if "save" in task:
     checkpoint.save(task["save"], state, step=first + task["steps"])
-  params = jax.tree.leaves(jax.device_get(gathered(state.params)))
-  np.savez(f"{out}-{jax.process_index()}-{task['name']}", *params)
+  begun = jax.device_get(gathered(program.init(0).params))
+  params = jax.device_get(gathered(state.params))
+  moved = jax.tree.map(lambda new, old: new - old, params, begun)
+  np.savez(f"{out}-{jax.process_index()}-{task['name']}", *jax.tree.leaves(moved))
   return found
 
 

@@ -33,6 +33,16 @@ def test_a_transformer_sums_twice_a_block_each_way(kv_heads):
   assert 0 <= found["all-reduce"] - (4 * layers + 2) * activations < activations
 
 
+def test_a_head_of_keys_is_not_cut():
+  with pytest.raises(ValueError, match="of 1 pieces, of params/decoder/blocks_0"):
+    collectives("gpt", "model.num_heads=4", "model.num_kv_heads=1")
+
+
+def test_an_unembedding_is_cut_too():
+  found = collectives("gpt", "tie_embeddings=False", "data.batch_size=8")
+  assert set(found) == {"all-reduce"}
+
+
 def test_a_unet_sends_activations_and_nothing_else():
   found = collectives("ddpm", "optimizer.flatten=False")
   assert set(found) == {"all-reduce"}

@@ -1,4 +1,4 @@
-"""Each `python -m experiments` of the scripts is one that jgm's own flags take."""
+"""What the scripts and the README tell one to run is what jgm's own flags take."""
 
 import importlib
 import os
@@ -11,11 +11,17 @@ import tomllib
 import pytest
 import yaml
 
+from jgm.cli.config import load_config
 from jgm.cli.flags import parse
+from jgm.data import prepare
 
 ROOT = pathlib.Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "scripts").iterdir())
+README = (ROOT / "README.md").read_text()
+POD = README.split("## From a laptop to a pod")[1].split("\n## ")[0]
+TEXTS = [*(script.read_text() for script in SCRIPTS), POD]
 NODES = {
+  "DATA_DIR": "gs://bucket/data",
   "WORKDIR": "gs://bucket/ddpm",
   "SKYPILOT_NODE_IPS": "10.0.0.1\n10.0.0.2",
   "SKYPILOT_NUM_NODES": "2",
@@ -28,18 +34,45 @@ def parsed(words):
   return parse(importlib.import_module(words[0]).make, words[1:])
 
 
+def data_of(options):
+  """The name of the dataset of a command line, and where it lies."""
+  data = load_config(options.config_spec, options.overrides).data
+  return data.name, data.data_dir
+
+
 def skypilot(name):
   return yaml.safe_load((ROOT / "scripts" / name).read_text())
 
 
-def test_what_the_scripts_show_can_be_parsed():
-  shown = re.compile(r"^(?: |# ).*python -m (experiments\.[a-z_]+ .*)$", re.MULTILINE)
-  commands = [line for script in SCRIPTS for line in shown.findall(script.read_text())]
-  for line in commands:
-    if "$" not in line:
-      options = parsed(shlex.split(line))
-      assert options.mode == "train" and options.workdir.name == "ddpm"
-  assert len(commands) >= 4
+def shown(module):
+  """The words from a module on, wherever a line tells one to run it; no variables."""
+  line = re.compile(rf"python -m ({module} [^`$\n]*)(?:`.*)?$", re.MULTILINE)
+  found = [each for text in TEXTS for each in line.findall(text)]
+  return [shlex.split(each, comments=True) for each in found if each[-1] != "\\"]
+
+
+def test_what_is_shown_can_be_parsed():
+  commands = [parsed(words) for words in shown("experiments[.][a-z]+")]
+  trains = [options for options in commands if options.mode == "train"]
+  for options in trains:
+    name, data_dir = data_of(options)
+    assert options.workdir.name == "ddpm"
+    # What is not embedded lies beside the workdir, which every machine sees.
+    if name != "digits":
+      assert data_dir == str(options.workdir).removesuffix("ddpm") + "data"
+  assert [data_of(options)[0] for options in trains].count("cifar10") == 4
+
+
+def test_the_data_are_prepared_before_they_are_read(monkeypatch):
+  prepared = []
+  monkeypatch.setattr(prepare, "prepare", lambda *given: prepared.append(given) or "")
+  for _, *words in shown("jgm[.]data[.]prepare"):
+    prepare.main(words)
+  # ArrayRecords are written to a disk; a bucket gets a copy of them.
+  assert {("cifar10", "data"), ("cifar10", "/shared/data")} == set(prepared)
+  copied = "gcloud storage rsync --recursive data/cifar10 gs://BUCKET/data/cifar10\n"
+  for text in TEXTS:
+    assert (copied in text) == ("gs://BUCKET/data " in text)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +95,7 @@ def test_what_a_node_runs_can_be_parsed(name, processes, tmp_path):
   flag, *words = said.split("\0")[:-1]
   options = parsed(words)
   assert flag == "-m" and str(options.workdir) == "gs://bucket/ddpm"
+  assert data_of(options) == ("cifar10", "gs://bucket/data")
   assert options.processes == processes
 
 
@@ -69,16 +103,17 @@ def test_what_a_node_runs_can_be_parsed(name, processes, tmp_path):
 def test_a_node_is_set_up_from_the_checkout(name):
   task = skypilot(name)
   assert task["workdir"] == "." and task["resources"]["use_spot"] is True
-  assert task["envs"] == {"WORKDIR": None}
+  assert task["envs"] == {"DATA_DIR": None, "WORKDIR": None}
   subprocess.run(["bash", "-n", "-c", task["setup"]], check=True)
   assert ("tpu" in task["resources"]["accelerators"]) == ("num_nodes" not in task)
 
 
 def test_what_is_installed_exists():
   project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-  asked = [re.findall(r"'\.\[(\w+)\]'", script.read_text()) for script in SCRIPTS]
+  asked = [re.findall(r"'\.\[(\w+)\]'", text) for text in TEXTS]
   extras = {extra for found in asked for extra in found}
-  assert extras == {"tpu", "gpu"} and extras <= set(project["optional-dependencies"])
+  assert extras == {"tpu", "gpu", "tfds"}
+  assert extras <= set(project["optional-dependencies"])
   assert (ROOT / "constraints.txt").exists()
 
 

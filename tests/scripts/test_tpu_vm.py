@@ -108,14 +108,24 @@ def test_what_a_dry_run_says_is_what_is_run(tmp_path):
   assert ran == [*planned("run", *arguments)[-1], *ASKED]
 
 
+def is_running(process):
+  """Whether there is such a process, and it is more than a status nobody asked for."""
+  shown = subprocess.run(["ps", "-o", "stat=", "-p", f"{process}"], capture_output=True)
+  return shown.stdout.strip()[:1] not in (b"", b"Z")
+
+
 @pytest.fixture
-def machine(tmp_path):
-  """A home as `install` leaves it, whose python says its words and waits."""
+def machine(tmp_path, request):
+  """A home as `install` leaves it, whose python says its words and waits.
+
+  At TERM it saves and ends, or does what the test says.
+  """
   folder = tmp_path / "jgm/.venv/bin"
   folder.mkdir(parents=True)
+  on_term = getattr(request, "param", "echo saved; exit 1")
   (folder / "activate").write_text(f"PATH={folder}:$PATH\n")
   (folder / "python").write_text(
-    "#!/bin/bash\ntrap 'echo saved; exit 1' TERM\n"
+    f"#!/bin/bash\ntrap '{on_term}' TERM\n"
     "printf '<%s>' \"$@\"; echo\nwhile true; do sleep 0.05; done\n"
   )
   (folder / "python").chmod(0o755)
@@ -141,9 +151,31 @@ def test_a_run_outlives_its_connection_and_ends_when_asked(machine, tmp_path):
   assert log.read_text() == f"{said}\n"
   again = machine(remote("run", "--", *RUN))
   assert again.returncode == 1 and "stop it first" in again.stderr
-  assert machine(remote("stop")).returncode == 0
+  stopped = machine(remote("stop"))
+  assert stopped.returncode == 0 and stopped.stdout.endswith(": ended: saved\n")
   assert log.read_text() == f"{said}\nsaved\n"
+  stopped = machine(remote("stop"))
+  assert stopped.returncode == 0 and stopped.stdout.endswith(": no run is going on\n")
   assert machine(remote("run", "--", *RUN)).returncode == 0
+
+
+@pytest.mark.parametrize("machine", ["echo no"], indirect=True)
+def test_a_run_that_does_not_end_when_asked_is_killed(machine, tmp_path):
+  assert machine(remote("run", "--", *RUN)).returncode == 0
+  process, log = int((tmp_path / "jgm.pid").read_text()), tmp_path / "jgm.log"
+  deadline = time.monotonic() + 10
+  while "experiments" not in log.read_text() and time.monotonic() < deadline:
+    time.sleep(0.02)
+  stopped = machine(remote("stop", "--timeout=1"))
+  assert stopped.returncode == 1 and stopped.stdout == ""
+  assert stopped.stderr.endswith(": killed: it had not ended after 1 s\n")
+  while is_running(process) and time.monotonic() < deadline:
+    time.sleep(0.02)
+  assert not is_running(process) and log.read_text().endswith("no\n")
+
+
+def test_three_minutes_to_end_unless_told_otherwise():
+  assert "seq 180)" in remote("stop") and "seq 7)" in remote("stop", "--timeout=7")
 
 
 @pytest.mark.parametrize(
@@ -158,6 +190,7 @@ def test_a_run_outlives_its_connection_and_ends_when_asked(machine, tmp_path):
     (["create", "--name=a", "--type=v99-8"], "--version=IMAGE"),
     (["run", "--name=a"], "-- python -m experiments.NAME ... is missing"),
     (["run", "--name=a", "--", *RUN[:3]], "--workdir=gs://... is missing"),
+    (["stop", "--name=a", "--timeout=1m"], "--timeout=SECONDS is a whole number"),
     (["delete", "--name=a", "--", "ls"], "takes no command"),
   ],
 )
