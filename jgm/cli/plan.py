@@ -135,7 +135,7 @@ def _largest_batch(
 
 def _measure(call: _Call, topology: Topology) -> Measured:
   """What is measured of a call that was compiled before; else it is now."""
-  path = cache_dir("plan") / kept_name(call.lowered, topology)
+  path = cache_dir("plan") / kept_name(call.lowered, topology, call.program.options)
   if not path.exists():
     keep(_compile(call, topology), path)
   return measure(read_kept(path), steps_per_call=call.program.steps_per_call)

@@ -23,6 +23,9 @@ from jgm.core.program import (
 from jgm.core.sharding import state_specs
 from jgm.core.state import Array, PyTree, TrainState
 
+# Else libtpu takes a product and its sum over devices in turns, piece by piece, and
+# copies the other factor for that: of GPT-2 medium the logits, 8 GiB a chip.
+WHOLE_PRODUCTS = {"xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"}
 KEEPS_A_CPU_BUSY = 2**17  # parameters, from which on a step does
 
 
@@ -53,6 +56,7 @@ def make_jit_program(
   init, advance = experiment.init, make_advance(experiment.step)
   one = abstract_state(init, base_key(0), pretrained)
   specs = _specs(experiment, one, mesh, fsdp=fsdp)
+  is_tpu = mesh.devices.flat[0].platform == "tpu"
   is_cut = fsdp or mesh.shape[MODEL_AXIS] > 1
   if fsdp:
     gathered = _specs(experiment, one, mesh, fsdp=False)
@@ -82,10 +86,12 @@ def make_jit_program(
   compiled_init = jax.jit(
     init_seeds, out_shardings=shardings, compiler_options=RUN_ONCE
   )
+  options = WHOLE_PRODUCTS if fsdp and is_tpu else {}
   run = jax.jit(
     make_call(advance, batch, steps_per_call=steps_per_call, join=not is_cut),
     donate_argnums=0,
     out_shardings=(shardings, replicated, replicated),
+    compiler_options=options or None,
   )
   placing = make_placing(experiment.data, mesh, whole=seeds_over_data)
   abstract = with_shardings(shapes, shardings)
@@ -113,6 +119,7 @@ def make_jit_program(
     abstract=abstract,
     num_seeds=num_seeds,
     steps_per_call=steps_per_call,
+    options=options,
   )
 
 

@@ -110,6 +110,7 @@ def make_mesh(
   Raises:
     ValueError: if the product is not a number of devices that there is.
   """
+  of_all = devices is None
   devices = jax.devices() if devices is None else devices
   available = len(devices)
   if data_devices == -1:
@@ -119,7 +120,8 @@ def make_mesh(
     raise ValueError(
       f"a mesh of {data_devices} x {model_devices} devices: there are {available}"
     )
-  _check_processes(devices[:used])
+  if of_all:
+    _check_processes(devices[:used])
   return jax.make_mesh(
     (data_devices, model_devices),
     (DATA_AXIS, MODEL_AXIS),
@@ -130,9 +132,7 @@ def make_mesh(
 
 def _check_processes(used: Sequence[jax.Device]) -> None:
   """Raises where some of several processes would have no device: all take each step."""
-  processes = {device.process_index for device in used}
-  local = {device.process_index for device in jax.local_devices()}
-  if 1 < jax.process_count() != len(processes) and processes != local:
+  if len({device.process_index for device in used}) < jax.process_count():
     raise ValueError(
       f"a mesh of {len(used)} devices leaves out some of {jax.process_count()} "
       "processes: set config.parallel.data_devices to -1"

@@ -31,6 +31,7 @@ class Program(NamedTuple):
   abstract: PyTree  # the whole state's shapes, dtypes and shardings
   num_seeds: int
   steps_per_call: int
+  options: Mapping[str, str] = {}  # with which XLA compiles a call
 
 
 PURPOSES = ("train", "data", "evaluate", "sample")

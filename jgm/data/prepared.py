@@ -106,8 +106,19 @@ def _not_found(name: Name, data_dir: str, folder: pathlib.Path) -> str:
     f"dataset {str(name)!r} is not prepared in {data_dir}"
     + (" (if there is such a bucket)" if is_remote(data_dir) else "")
     + ". Where there is a network, prepare it with\n  pip install 'jgm[tfds]'\n"
-    f"  python -m jgm.data.prepare {name} --data_dir={data_dir}\n"
+    f"{_how_to_prepare(name, data_dir)}\n"
     "(or name the folder that holds it as config.data.data_dir)"
+  )
+
+
+def _how_to_prepare(name: Name, data_dir: str) -> str:
+  if not is_remote(data_dir):
+    return f"  python -m jgm.data.prepare {name} --data_dir={data_dir}"
+  # ArrayRecords are written to files of this machine alone.
+  there = f"{data_dir.rstrip('/')}/{name.dataset}"
+  return (
+    f"  python -m jgm.data.prepare {name} --data_dir=data\n"
+    f"  gcloud storage rsync --recursive data/{name.dataset} {there}"
   )
 
 

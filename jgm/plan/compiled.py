@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import tempfile
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -55,10 +56,13 @@ def compile_call(lowered: jax.stages.Lowered) -> Compiled:
   return Compiled(_memory(compiled.memory_analysis()), compiled.as_text() or "")
 
 
-def kept_name(lowered: jax.stages.Lowered, topology: Topology) -> str:
+def kept_name(
+  lowered: jax.stages.Lowered, topology: Topology, options: Mapping[str, str]
+) -> str:
   """A file's name that is this program's alone, compiled for this by these versions."""
   versions = [jax.__version__, _version("jaxlib"), _version("libtpu")]
-  said = "\n".join([topology.name, *versions, lowered.as_text()])
+  said = "\n".join([topology.name, *versions, *map(str, options.items())])
+  said += lowered.as_text()
   return f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.json.gz"
 
 

@@ -247,8 +247,10 @@ def test_a_bucket_is_read_once_and_like_a_folder(bucket, data_dir, in_memory):
 
 
 def test_what_a_bucket_does_not_hold_is_named(bucket):
-  with pytest.raises(DatasetError, match=r"prepare mnist --data_dir=gs://lent"):
+  """And prepared here, to be copied there: ArrayRecords are local files."""
+  with pytest.raises(DatasetError, match=r"prepare mnist --data_dir=data\n") as error:
     read_first("mnist", "gs://lent")
+  assert "rsync --recursive data/mnist gs://lent/mnist" in str(error.value)
 
 
 def test_a_bucket_without_access_is_an_error(bucket):

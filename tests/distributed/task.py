@@ -20,11 +20,12 @@ from jgm.core.placing import gathered
 from jgm.data.digits import SPEC, read_digits
 from jgm.data.read_ahead import make_read_ahead_dataset
 
-SGD = ("algorithm=sgd", "learning_rate=0.1", "warmup_steps=0", "flatten=False")
-OPTIMIZERS = {
-  "gpt": ("optimizer",),
-  "ddpm": ("optimizer",),
-  "dcgan": ("generator_optimizer", "critic_optimizer"),
+SGD = ("algorithm=sgd", "warmup_steps=0", "flatten=False")
+# A game spreads what differs by rounding: its steps are short.
+RATES = {
+  "gpt": {"optimizer": 0.1},
+  "ddpm": {"optimizer": 0.1},
+  "dcgan": {"generator_optimizer": 0.01, "critic_optimizer": 0.01},
 }
 
 
@@ -40,7 +41,11 @@ def digits_read_ahead(batch_size):
 def run(task, out):
   """Takes the steps of a task; returns what can be compared."""
   name = task["experiment"]
-  overrides = [f"{section}.{value}" for section in OPTIMIZERS[name] for value in SGD]
+  overrides = [
+    f"{section}.{value}"
+    for section, rate in RATES[name].items()
+    for value in (*SGD, f"learning_rate={rate}")
+  ]
   config = load_config(f"configs/{name}.py:smoke", overrides)
   experiment = importlib.import_module(f"experiments.{name}").make(config)
   if task.get("read_ahead"):

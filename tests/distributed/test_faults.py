@@ -45,7 +45,7 @@ def test_a_signal_to_one_makes_all_save_the_same_step_and_go_on(command, ended, 
   ]
   step = int(said.split("step ")[1].split(";")[0])
   assert checkpoint.steps(folder / "checkpoints")[-1] == step
-  again = command("ddpm", SMOKE, *ENDLESS)
+  again = command("ddpm", SMOKE, *ENDLESS, *FSDP)
   wait_for_step(folder, step + 8, again)
   again[0].send_signal(signal.SIGINT)  # Ctrl-C at the first one's terminal
   first, second = ended(again)
