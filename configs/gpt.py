@@ -53,8 +53,8 @@ def gpt2_medium(config: ConfigDict) -> None:
 
   Radford et al. 2019, table 2: 24 layers of 1024 (as released, with 16 heads), context
   1024, BPE, 512 rows an update. The text is any of TFDS's with enough of it; it is read
-  ahead. GPT-2's 50,257 tokens are here a multiple of 128, so that the table, the state's
-  largest leaf, can be cut by its rows.
+  ahead. GPT-2's 50,257 tokens are here a multiple of 128: so its table, the longest
+  leaf, can be cut by its rows.
   """
   config.data.name = "c4/en"
   config.data.batch_size = 256
