@@ -68,7 +68,7 @@ def print_table(rows: list[dict[str, Any]], console: Console) -> None:
   """One line for each number of devices: KiB of one device and step."""
   kinds = sorted({kind for row in rows for kind in row["collectives"]})
   table = Table(title=f"{rows[0]['experiment']}, {rows[0]['cut']}: KiB of a device")
-  for column in ("devices", "batch", "flops", *kinds, "sent", "arguments", "others"):
+  for column in ("devices", "batch", "flops", *kinds, "sent", "state", "else"):
     table.add_column(column, justify="right")
   for row in rows:
     sizes = [row["collectives"].get(kind, 0) for kind in kinds]

@@ -91,11 +91,12 @@ def mnist(config: ConfigDict) -> None:
 
 
 def cifar10(config: ConfigDict) -> None:
-  """The paper's CIFAR-10: FID 3.17 and at most 3.75 bits/dim; planned for a TPU v5e-8.
+  """The paper's CIFAR-10: FID 3.17 and at most 3.75 bits/dim; planned for TPU v5e-8.
 
   Ho et al. 2020, table 1 and appendix B: 35.7M parameters, 800k steps of 128, Adam at
   2e-4, EMA 0.9999, dropout 0.1, horizontal flips; and by their code 5,000 steps of
-  warm-up and clipping at 1.
+  warm-up and clipping at 1. By its plan 2.2 GiB a chip, and at least 3 hours and 40
+  minutes; on v5e-16 2 hours and 49.
   """
   config.data.name = "cifar10"
   config.data.in_memory = True
