@@ -51,6 +51,10 @@ def make(config) -> Experiment:
   epsilons = np.asarray(config.epsilons, np.float32)
   n = config.num_pixels
 
+  def epsilon_of(row):
+    """Of the epsilons, the one whose turn it is: float32 []."""
+    return jnp.asarray(epsilons)[row]
+
   def solve(palettes, epsilon, initial, **options):
     return ot.sinkhorn(
       *palettes, epsilon=epsilon, relative=True, initial=initial, **options
@@ -62,7 +66,7 @@ def make(config) -> Experiment:
     now = jnp.minimum(state.step, len(epsilons) - 1)
     before = jnp.maximum(now - 1, 0)
     start = (f[before], g[before])
-    found = solve(state.extra, jnp.asarray(epsilons)[now], start, **config.transport)
+    found = solve(state.extra, epsilon_of(now), start, **config.transport)
     params = {"f": f.at[now].set(found.f), "g": g.at[now].set(found.g)}
     metrics = {
       "epsilon": found.problem.epsilon,
@@ -91,7 +95,7 @@ def make(config) -> Experiment:
   def transfer(state, row, x, y):
     """x in the second photograph's colours, y in the first's; the marginal error."""
     start = (state.params["f"][row], state.params["g"][row])
-    plan = solve(state.extra, epsilons[row], start, max_iterations=1)
+    plan = solve(state.extra, epsilon_of(row), start, max_iterations=1)
     return (
       ot.entropic_map(plan, x),
       ot.entropic_map(plan, y, inverse=True),
