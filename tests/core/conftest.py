@@ -34,7 +34,7 @@ def toy():
       return new_state(key_state, params, tx.init(params), ema=True, extra=extra)
 
     return Experiment(
-      data=Dataset("toy", None, 16, lambda step, n, rows: ARRAYS, toy_batch, None),
+      data=Dataset("toy", None, 16, lambda step, n, rows=None: ARRAYS, toy_batch, None),
       init=init,
       step=with_ema(gradient_step(objective, tx), 0.9),
       evaluate=None,
