@@ -62,7 +62,7 @@ def make_toy(config):
     return new_state(key_state, params, tx.init(params), ema=True)
 
   return Experiment(
-    data=Dataset("toy", None, 16, lambda step, number, rows=None: ARRAYS, toy_batch, None),
+    data=Dataset("toy", None, 16, lambda step, n, rows=None: ARRAYS, toy_batch, None),
     init=init,
     step=with_ema(gradient_step(objective, tx), config.ema_decay),
     evaluate=measure_size,
