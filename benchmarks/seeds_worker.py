@@ -8,7 +8,7 @@ import jax
 from benchmarks.training import make_training
 from benchmarks.worker import Contestant, serve
 from jgm.cli.config import load_config
-from jgm.core.jit_program import KEEPS_A_CPU_BUSY
+from jgm.core.jit_program import takes_turns
 from jgm.xla import configure_jax
 
 
@@ -40,8 +40,7 @@ def how(num_seeds: int, parameters: int) -> str:
   """How a program takes a step of its seeds, as `jgm.core.jit_program` decides it."""
   if num_seeds == 1:
     return "run by run"
-  is_lone_cpu = jax.device_count() == 1 and jax.default_backend() == "cpu"
-  return "in turn" if is_lone_cpu and parameters > KEEPS_A_CPU_BUSY else "at once"
+  return "in turn" if takes_turns(parameters, jax.devices()) else "at once"
 
 
 if __name__ == "__main__":

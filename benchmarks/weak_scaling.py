@@ -34,9 +34,9 @@ def measure(
   """What one device does in a step of an experiment's default, by cut."""
   from jgm.cli.config import load_config
   from jgm.core.parallel import make_program
+  from jgm.data.shapes import shapes_of
   from jgm.plan import compile_call, find_topology
   from jgm.plan import measure as count
-  from jgm.plan.arrays import abstract_arrays
   from jgm.plan.roofline import sent_bytes
 
   config = load_config(f"configs/{name}.py", tuple(overrides))
@@ -46,7 +46,7 @@ def measure(
   program = make_program(
     experiment, **CUTS[cut], devices=find_topology(where).devices[:num_devices]
   )
-  lowered = program.lower(abstract_arrays(experiment.data, 1))
+  lowered = program.lower(shapes_of(experiment.data, 1))
   found = count(compile_call(lowered), steps_per_call=1)
   collectives: dict[str, float] = {}
   for kind, num_bytes in found.work.collectives.items():

@@ -34,6 +34,12 @@ def make_console(file: IO[str] | None = None, **options: Any) -> Console:
   return Console(file=file, highlight=False, **options)
 
 
+def wide_console(console: Console | None = None) -> Console:
+  """A console for a table; a pipe has no width, and rich would cut it to 80 columns."""
+  console = console or make_console()
+  return console if console.file.isatty() else make_console(console.file, width=160)
+
+
 class Speed:
   """Steps per second over the last half minute, compilation and pauses left out."""
 
@@ -232,10 +238,7 @@ def print_results(
     where: what -> path, such as {"report": ..., "samples": ...}.
     console: where to print; None is the standard output.
   """
-  console = console or make_console()
-  if not console.file.isatty():
-    # A pipe has no width: rich would cut the table to 80 columns.
-    console = make_console(console.file, width=160)
+  console = wide_console(console)
   rows = results(scalars)
   if rows:
     _print_table(rows, console)

@@ -68,7 +68,7 @@ def parse(make: Make, arguments: Sequence[str]) -> Options:
   return Options(
     experiment=name,
     config_spec=spec,
-    overrides=_overrides(arguments),
+    overrides=overrides_of(arguments),
     workdir=epath.Path(values["workdir"].value or default_workdir(name, spec)),
     mode=mode,
     seed=values["seed"].value,
@@ -93,15 +93,25 @@ def default_workdir(experiment: str, config_spec: str) -> str:
   return f"runs/{experiment}-{preset}" if preset else f"runs/{experiment}"
 
 
+def overrides_of(arguments: Sequence[str]) -> tuple[str, ...]:
+  """The "x.y=value" of each --config.x.y=value."""
+  return tuple(a.split("config.", 1)[1] for a in arguments if is_override(a))
+
+
+def is_override(argument: str) -> bool:
+  """Whether it is a --config.x.y=value, which is none of absl's flags."""
+  return argument.startswith(("--config.", "-config."))
+
+
 def _read(make: Make, arguments: Sequence[str]):
   """The flags' values, and the conditions of sampling, whose flags are among them."""
   name = name_of(make)
-  words = [name, *(a for a in arguments if not _is_override(a))]
+  words = [name, *(a for a in arguments if not is_override(a))]
   values: Any = _define(name)
   known: dict[str, Condition] = {}
   try:
     values(words, known_only=True)  # which config: it makes the experiment
-    config = load_config(values["config"].value, _overrides(arguments))
+    config = load_config(values["config"].value, overrides_of(arguments))
     known = conditions_of(make_experiment(make, config).sample)
     _define_conditions(values, known)
     rest = values(words)
@@ -178,11 +188,3 @@ def _no_such_flag(flag: str, values: Any, known: Mapping[str, Condition]) -> str
   return f"{said} Samples can be asked for by " + ", ".join(
     f"--{condition.flag}" for condition in known.values()
   )
-
-
-def _overrides(arguments: Sequence[str]) -> tuple[str, ...]:
-  return tuple(a.split("config.", 1)[1] for a in arguments if _is_override(a))
-
-
-def _is_override(argument: str) -> bool:
-  return argument.startswith(("--config.", "-config."))

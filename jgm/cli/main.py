@@ -1,9 +1,10 @@
 """`python -m experiments.NAME`: reads the flags and does what `--mode` says."""
 
+import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from jgm.cli.commands import run_command
@@ -27,11 +28,18 @@ def main(make: Make, arguments: Sequence[str] | None = None) -> None:
     arguments: the command line; None takes the process's own.
   """
   arguments = sys.argv[1:] if arguments is None else list(arguments)
-  try:
+  with errors_told():
     if {"--help", "-h"} & set(arguments):
       print(sys.modules[make.__module__].__doc__, help_text(make, arguments), sep="\n")
     else:
       run_command(parse(make, arguments), make)
+
+
+@contextlib.contextmanager
+def errors_told() -> Iterator[None]:
+  """Says an error of the user's in one line and exits with 1; with 130 on Ctrl-C."""
+  try:
+    yield
   except FOR_THE_USER as error:
     if os.environ.get(SHOW_TRACEBACK):
       traceback.print_exc()

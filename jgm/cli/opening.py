@@ -75,9 +75,7 @@ def run_to_train(options: Options, make: Make) -> Run:
 def _arrays_of_a_call(run: Run) -> PyTree:
   """Their shapes at least; what is wrong with the data is raised."""
   data = run.experiment.data
-  if data is None:
-    return {}
-  if data.shapes is not None:
+  if data is not None and data.shapes is not None:
     data.arrays(0, 1, run.program.rows)
   return shapes_of(data, run.program.steps_per_call)
 

@@ -18,6 +18,7 @@ from jgm.cli.run import Make, make_config_program, make_experiment
 from jgm.cli.waiting import waiting
 from jgm.core.experiment import Experiment
 from jgm.core.program import Program
+from jgm.data.shapes import shapes_of
 from jgm.plan import (
   DoesNotFit,
   Plan,
@@ -28,7 +29,6 @@ from jgm.plan import (
   make_plan,
   measure,
 )
-from jgm.plan.arrays import abstract_arrays
 from jgm.plan.compiled import Compiled, keep, kept_name, read_kept
 from jgm.plan.largest_batch import Filled, largest_batch, second_batch_size
 from jgm.plan.plan import Measured, to_json
@@ -90,7 +90,7 @@ def _lower(options: Options, make: Make, topology: Topology, *more: str) -> _Cal
   config = load_config(options.config_spec, (*options.overrides, *more))
   experiment = make_experiment(make, config)
   program = _program(experiment, config, topology)
-  arrays = abstract_arrays(experiment.data, program.steps_per_call)
+  arrays = shapes_of(experiment.data, program.steps_per_call)
   with for_the_user(ValueError, doing="tracing the step"):
     lowered = program.lower(arrays)
   batch_size = experiment.data.batch_size if experiment.data else None

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jgm.cli.console import format_time, make_console
+from jgm.cli.console import format_time, wide_console
 from jgm.plan import Plan
 from jgm.plan.roofline import Estimate
 
@@ -18,10 +18,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     plan: the plan.
     console: where to print; None is the standard output.
   """
-  console = console or make_console()
-  if not console.file.isatty():
-    # A pipe has no width: rich would cut the table to 80 columns.
-    console = make_console(console.file, width=160)
+  console = wide_console(console)
   table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
   for name, value in _rows(plan):
     table.add_row(Text(name), Text(value))

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from jgm.cli.console import make_console
+from jgm.cli.console import wide_console
 from jgm.compare.table import Cell, Column, Table
 
 
@@ -15,10 +15,7 @@ def print_table(table: Table, console: Console | None = None) -> None:
     table: the table.
     console: where to print; None is the standard output.
   """
-  console = console or make_console()
-  if not console.file.isatty():
-    # A pipe has no width: rich would cut the table to 80 columns.
-    console = make_console(console.file, width=160)
+  console = wide_console(console)
   shown = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
   shown.add_column("method")
   for column in table.columns:

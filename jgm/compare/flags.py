@@ -8,10 +8,8 @@ from absl import flags
 from etils import epath
 
 from jgm.cli.errors import UserError
-from jgm.cli.flags import default_workdir
+from jgm.cli.flags import default_workdir, is_override, overrides_of
 from jgm.core.choice import did_you_mean
-
-OVERRIDE = "--config."
 
 
 class Options(NamedTuple):
@@ -37,7 +35,7 @@ def parse(arguments: Sequence[str]) -> Options:
   """
   values: Any = _define()
   try:
-    rest = values(["compare", *(a for a in arguments if not a.startswith(OVERRIDE))])
+    rest = values(["compare", *(a for a in arguments if not is_override(a))])
   except flags.UnrecognizedFlagError as error:
     hint = did_you_mean(error.flagname, ["config", "workdir", "config.KEY"])
     raise UserError(f"there is no flag --{error.flagname}.{hint}") from error
@@ -48,9 +46,7 @@ def parse(arguments: Sequence[str]) -> Options:
   spec = values["config"].value
   return Options(
     config_spec=spec,
-    overrides=tuple(
-      a.removeprefix(OVERRIDE) for a in arguments if a.startswith(OVERRIDE)
-    ),
+    overrides=overrides_of(arguments),
     workdir=epath.Path(values["workdir"].value or default_workdir("compare", spec)),
     command=shlex.join(["python", "-m", "experiments.compare", *arguments]),
   )

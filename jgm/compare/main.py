@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from jgm.cli.config import load_config
 from jgm.cli.console import print_error, print_message
 from jgm.cli.errors import SHOW_TRACEBACK, UserError
-from jgm.cli.main import FOR_THE_USER
+from jgm.cli.main import FOR_THE_USER, errors_told
 from jgm.cli.run_folder import RunFolder, open_run_folder
 from jgm.cli.train import Interrupted
 from jgm.compare.budget import check_budget, steps_of
@@ -29,19 +29,11 @@ def main(docstring: str, arguments: Sequence[str] | None = None) -> None:
     arguments: the command line; None takes the process's own.
   """
   arguments = sys.argv[1:] if arguments is None else list(arguments)
-  try:
+  with errors_told():
     if {"--help", "-h"} & set(arguments):
       print(docstring, help_text(), sep="\n")
     elif compare(parse(arguments), docstring):
       sys.exit(1)
-  except FOR_THE_USER as error:
-    if os.environ.get(SHOW_TRACEBACK):
-      traceback.print_exc()
-    print_error(error)
-    sys.exit(1)
-  except KeyboardInterrupt:
-    print_error("interrupted; run the same command to go on from the last checkpoint")
-    sys.exit(130)
 
 
 def compare(options: Options, docstring: str) -> list[Failure]:

@@ -1,6 +1,6 @@
 """The jit strategy: one program over the mesh, or many seeds in one program."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -171,7 +171,12 @@ def _over_seeds(advance: Advance, one: TrainState, mesh: Mesh) -> Advance:
   only push each other out of the cache, and take their steps in turn.
   """
   num_parameters = sum(leaf.size for leaf in jax.tree.leaves(one.params))
-  is_lone_cpu = mesh.size == 1 and mesh.devices.flat[0].platform == "cpu"
-  if is_lone_cpu and num_parameters > KEEPS_A_CPU_BUSY:
+  if takes_turns(num_parameters, list(mesh.devices.flat)):
     return lambda states, batch: jax.lax.map(lambda s: advance(s, batch), states)
   return jax.vmap(advance, (0, None))
+
+
+def takes_turns(num_parameters: int, devices: Sequence[jax.Device]) -> bool:
+  """Whether many seeds of so many parameters each step one after another."""
+  is_lone_cpu = len(devices) == 1 and devices[0].platform == "cpu"
+  return is_lone_cpu and num_parameters > KEEPS_A_CPU_BUSY

@@ -44,22 +44,19 @@ def agreed_folders(directory: Any) -> list[Folder]:
   found = folders(directory)
   if jax.process_count() == 1:
     return found
-  number = int(multihost_utils.broadcast_one_to_all(np.int32(len(found))))
-  saves = np.zeros((number, 2), np.int32)
-  if jax.process_index() == 0:
-    saves[:] = [(folder.step, folder.save) for folder in found]
-  saves = np.asarray(multihost_utils.broadcast_one_to_all(saves)) if number else saves
+  saves = np.array([(each.step, each.save) for each in found], np.int32).reshape(-1, 2)
+  number = int(multihost_utils.broadcast_one_to_all(np.int32(len(saves))))
+  if number and jax.process_index() > 0:
+    saves = np.zeros((number, 2), np.int32)
+  saves = multihost_utils.broadcast_one_to_all(saves) if number else saves[:0]
   return [_folder(directory, int(step), int(save)) for step, save in saves]
 
 
 def next_folder(directory: Any, step: int) -> Folder:
   """Where the next save of `step` goes, the same on every process."""
-  saves = [folder.save for folder in folders(directory) if folder.step == step]
-  save = max(saves, default=-1) + 1
-  if jax.process_count() > 1:
-    # The first process may be removing folders while the others list them.
-    save = int(multihost_utils.broadcast_one_to_all(np.int32(save)))
-  return _folder(directory, step, save)
+  # (the first process may be removing folders while the others list them)
+  saves = [each.save for each in agreed_folders(directory) if each.step == step]
+  return _folder(directory, step, max(saves, default=-1) + 1)
 
 
 def _folder(directory: Any, step: int, save: int) -> Folder:

@@ -1,9 +1,9 @@
 """How networks are cut over a mesh's `model` axis: the tables for `core.sharding`.
 
 A rule is (how a parameter's path ends, the axis that is cut, of how many pieces it is
-made that stay whole, or None). Of two layers that follow
-each other the first is cut by its outputs and the second by its inputs, so that what
-lies between them stays where it is, and one sum over devices follows the second.
+made that stay whole, or None). Of two layers that follow each other the first is cut by
+its outputs and the second by its inputs, so that what lies between them stays where it
+is, and one sum over devices follows the second.
 
 Reference: Shoeybi et al. 2019, section 3. https://arxiv.org/abs/1909.08053
 """

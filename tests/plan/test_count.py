@@ -10,7 +10,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jgm.cli.config import load_config
 from jgm.core.parallel import make_program
-from jgm.plan.arrays import abstract_arrays
+from jgm.data.shapes import shapes_of
 from jgm.plan.count import Collective, count_work
 
 ONE_PRODUCT = 2 * 32 * 32 * 32
@@ -239,7 +239,7 @@ def step_work(experiment, spec, steps_per_call, *overrides):
   config = load_config(spec, overrides)
   made = importlib.import_module(f"experiments.{experiment}").make(config)
   program = make_program(made, steps_per_call=steps_per_call)
-  arrays = abstract_arrays(made.data, steps_per_call)
+  arrays = shapes_of(made.data, steps_per_call)
   text = program.lower(arrays).compile().as_text()
   count = count_work(text, steps_per_call=steps_per_call)
   return program, count.work.times(1 / steps_per_call)

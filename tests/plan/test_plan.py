@@ -15,8 +15,8 @@ from jgm.cli.plan import plan
 from jgm.cli.plan_table import print_plan
 from jgm.cli.run import make_config_program
 from jgm.data import DatasetError, make_dataset
+from jgm.data.shapes import shapes_of
 from jgm.plan import Topology, make_plan
-from jgm.plan.arrays import abstract_arrays
 from jgm.plan.chips import CHIPS
 from jgm.plan.compiled import Memory
 from jgm.plan.count import Collective, Work
@@ -116,24 +116,24 @@ def test_all_that_is_known_is_printed(capsys):
 
 def test_images_that_are_not_here_have_shapes_all_the_same(tmp_path):
   options = {"batch_size": 16, "seed": 0, "data_dir": str(tmp_path)}
-  whole = abstract_arrays(make_dataset("cifar10", in_memory=True, **options), 4)
+  whole = shapes_of(make_dataset("cifar10", in_memory=True, **options), 4)
   assert whole["image"].shape == (50_000, 32, 32, 3)
   data = make_dataset("cifar10", **options)
-  streamed = abstract_arrays(data, 4)
+  streamed = shapes_of(data, 4)
   assert streamed["image"].shape == (4, 16, 32, 32, 3)
-  mirrored = abstract_arrays(make_dataset("cifar10", flip=True, **options), 4)
+  mirrored = shapes_of(make_dataset("cifar10", flip=True, **options), 4)
   assert mirrored.keys() == {"image", "label", "mirrored"}
 
 
 def test_no_data_has_no_arrays():
-  assert abstract_arrays(None, 4) == {}
+  assert shapes_of(None, 4) == {}
 
 
 def test_data_that_must_be_read_are_missed(tmp_path):
   options = {"batch_size": 16, "seed": 0, "data_dir": str(tmp_path), "in_memory": True}
   data = make_dataset("tiny_shakespeare", context=8, **options)
   with pytest.raises(DatasetError, match="not prepared"):
-    abstract_arrays(data, 4)
+    shapes_of(data, 4)
 
 
 def test_a_text_that_is_not_here_is_planned_by_fsdp(tmp_path):
@@ -144,5 +144,5 @@ def test_a_text_that_is_not_here_is_planned_by_fsdp(tmp_path):
   assert config.parallel.fsdp and config.data.vocab_size % 128 == 0
   experiment = gpt.make(config)
   program = make_config_program(experiment, config, {})
-  lowered = program.lower(abstract_arrays(experiment.data, program.steps_per_call))
+  lowered = program.lower(shapes_of(experiment.data, program.steps_per_call))
   assert "tensor<100x256x33xui16>" in lowered.as_text()
