@@ -1,6 +1,6 @@
 """DANN beside the same network without it: what adaptation gains, over seeds.
 
-python -m benchmarks.dann [--seeds=3] [--preset=digits] [--config.x.y=...]
+python -m benchmarks.dann [--num_seeds=3] [--preset=digits] [--config.x.y=...]
 
 Trains three networks for each seed, alike but for the reversal and the labels: by the
 preset; from the source alone (no reversal); and on the target's labels. Prints the
@@ -57,20 +57,20 @@ def gain_in_errors(dann: np.ndarray, source_only: np.ndarray) -> tuple[float, fl
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-  parser.add_argument("--seeds", type=int, default=3)
+  parser.add_argument("--num_seeds", type=int, default=3)
   parser.add_argument("--preset", default="digits")
   arguments, rest = parser.parse_known_args()
   overrides = [each.removeprefix("--config.") for each in rest]
   configure_jax()
   console, found = Console(), {method: [] for method in METHODS}
-  for seed in range(arguments.seeds):
+  for seed in range(arguments.num_seeds):
     for method in METHODS:
       numbers = measure(config_of(arguments.preset, method, seed, overrides))
       found[method].append([numbers[name] for name in NUMBERS])
       jax.clear_caches()
       console.print(f"seed {seed} {method}", numbers)
   results = {method: np.array(rows) for method, rows in found.items()}
-  table = Table(title=f"mean ± standard deviation over {arguments.seeds} seeds")
+  table = Table(title=f"mean ± standard deviation over {arguments.num_seeds} seeds")
   for column in ("", *(name.replace("_", " ") for name in NUMBERS)):
     table.add_column(column)
   for method, rows in results.items():

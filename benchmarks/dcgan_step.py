@@ -18,7 +18,7 @@ WORKLOADS = {
     "batch_size": 64,
     "channels": 64,
     "noise_dimension": 100,
-    "steps": 5,
+    "steps": 20,
   }
 }
 PEERS = ("peer",)
@@ -40,9 +40,10 @@ def contestants(workload: dict[str, Any]) -> Contestants:
     "benchmarks.dcgan_peer_worker",
     {**workload, **kw},
   )
+  many = workload["steps"]
   return {
     "jgm, 1 step per call": jgm(1),
-    "jgm, 20 steps per call": jgm(20),
+    f"jgm, {many} steps per call": jgm(many),
     "PyTorch": peer(compiled=False, channels_last=False),
     "PyTorch, channels last": peer(compiled=False, channels_last=True),
     "PyTorch, compiled": peer(compiled=True, channels_last=False),

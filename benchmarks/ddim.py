@@ -23,15 +23,17 @@ def bench(name: str, rounds: int, console: Console) -> dict[str, Any]:
   """Measures one workload, prints it, and returns what is written down."""
   workload = {"task": "sample", "num_steps": NUM_STEPS, **WORKLOADS[name]}
   model = get_config(workload["preset"]).model.to_dict()
-  peer = lambda channels_last: (
+  peer = lambda **kw: (
     "peer",
     "benchmarks.peer_worker",
-    {**workload, "model": model, "channels_last": channels_last},
+    {**workload, "model": model, **kw},
   )
   contestants = {
     "jgm": ("jgm", "benchmarks.jgm_worker", workload),
-    "diffusers": peer(False),
-    "diffusers, channels last": peer(True),
+    "diffusers": peer(channels_last=False, compiled=False),
+    "diffusers, channels last": peer(channels_last=True, compiled=False),
+    "diffusers, compiled": peer(channels_last=False, compiled=True),
+    "diffusers, compiled, channels last": peer(channels_last=True, compiled=True),
   }
   results = measure(contestants, units=workload["batches"], rounds=rounds)
   size = workload["batch_size"]

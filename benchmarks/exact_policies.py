@@ -1,6 +1,6 @@
 """Policies whose best is known: how near each method comes, and in how many steps.
 
-python -m benchmarks.exact_policies --out=runs/exact_policies [--num-seeds=8]
+python -m benchmarks.exact_policies --out=runs/exact_policies [--num_seeds=8]
 
 256 completions without a prompt, each with a reward of its own: see the preset
 `enumerable` of each experiment. What is sampled is sampled as in any other run; the
@@ -41,7 +41,7 @@ def main() -> None:
   """Trains what is not there yet, and prints the table."""
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--out", required=True, help="the folder of the rows")
-  parser.add_argument("--num-seeds", type=int, default=8)
+  parser.add_argument("--num_seeds", type=int, default=8)
   parser.add_argument(
     "--methods", default=",".join(METHODS), help="separated by commas"
   )

@@ -1,7 +1,7 @@
 """Every loss of a GAN with equal networks and an equal budget, as one table.
 
-python -m benchmarks.gan_losses --out=/tmp/gan_losses
-python -m benchmarks.gan_losses --out=/tmp/gan_losses --preset=digits --num-seeds=1
+python -m benchmarks.gan_losses --out=runs/gan_losses
+python -m benchmarks.gan_losses --out=runs/gan_losses --preset=digits --num_seeds=1
 
 The seeds of a loss are one program (`num_seeds`). Rows are written as they are measured
 and read again, so that an interrupted run goes on where it was.
@@ -40,7 +40,7 @@ def main() -> None:
   parser.add_argument("--out", required=True, help="the folder of the rows")
   parser.add_argument("--preset", default="grid", choices=SHOWN)
   parser.add_argument("--losses", default="", help="separated by commas; all of them")
-  parser.add_argument("--num-seeds", type=int, default=3)
+  parser.add_argument("--num_seeds", type=int, default=3)
   parser.add_argument("--r1", type=float, help="in the place of the preset's")
   options = parser.parse_args()
   configure_jax()

@@ -44,9 +44,10 @@ def contestants(workload: dict[str, Any]) -> Contestants:
     "benchmarks.gpt_worker",
     {**workload, "steps_per_call": n},
   )
+  many = workload["steps"]
   return {
     "jgm, 1 step per call": jgm(1),
-    "jgm, 20 steps per call": jgm(20),
+    f"jgm, {many} steps per call": jgm(many),
     PEER: peer(workload, compiled=False),
     f"{PEER}, compiled": peer(workload, compiled=True),
   }

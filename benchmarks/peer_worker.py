@@ -15,9 +15,8 @@ from benchmarks.worker import Contestant, num_threads, serve
 
 
 def make_contestant(workload: dict[str, Any]) -> Contestant:
-  """The workload: task, model (jgm's fields), shape, batch_size, channels_last.
-
-  The task "train" also takes compiled, "sample" num_steps.
+  """The workload: task, model (jgm's fields), shape, batch_size, channels_last,
+  compiled. The task "sample" also takes num_steps.
   """
   torch.set_num_threads(num_threads())
   torch.manual_seed(0)
@@ -78,7 +77,7 @@ def make_step(model: UNet2DModel, images: torch.Tensor, *, compiled: bool):
   """One DDPM training step: loss, gradient, clipping, Adam, average."""
   parameters = list(model.parameters())
   average = [p.detach().clone() for p in parameters]
-  optimizer = torch.optim.Adam(parameters, lr=1e-3)
+  optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
   alpha_bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000), 0)
   network = torch.compile(model) if compiled else model
 
@@ -102,12 +101,13 @@ def make_walk(model: UNet2DModel, images: torch.Tensor, workload: dict[str, Any]
   """One batch of DDIM samples, by the loop of diffusers' own pipeline."""
   scheduler = DDIMScheduler(num_train_timesteps=1000)
   scheduler.set_timesteps(workload["num_steps"])
+  network = torch.compile(model) if workload["compiled"] else model
 
   @torch.inference_mode()
   def walk() -> None:
     x_t = torch.randn_like(images)
     for t in scheduler.timesteps:
-      x_t = scheduler.step(model(x_t, t).sample, t, x_t).prev_sample
+      x_t = scheduler.step(network(x_t, t).sample, t, x_t).prev_sample
 
   return walk
 

@@ -1,7 +1,7 @@
 """Every sampler on one trained model: how near to the data, for how many evaluations.
 
 python -m benchmarks.samplers [--workdir=runs/ddpm] [--evaluations=5,10,20,50,100,1000]
-  [--seeds=5] [--samplers=...] [--out=runs/samplers]
+  [--num_seeds=5] [--samplers=...] [--out=runs/samplers]
 
 The Frechet distance of N samples to held-out images, beside real training images in
 their place, against the evaluations of the network that each sample took. Each point is
@@ -123,14 +123,18 @@ def fewest(results: dict[str, float], name: str, counts: list[int]) -> int | Non
 def table(results: dict[str, float], names: list[str], counts: list[int], floor: str):
   """The results as a table of mean +- standard deviation over seeds."""
   out = Table(title=f"Frechet distance of {NUM_SAMPLES} samples; real data: {floor}")
-  for column in ("sampler", *map(str, counts), "meets ancestral at 1000 from"):
+  has_reference = summary(results, *REFERENCE)[2] > 0  # not where only few steps are
+  compared = ["meets ancestral at 1000 from"] if has_reference else []
+  for column in ("sampler", *map(str, counts), *compared):
     out.add_column(column, justify="left" if column == "sampler" else "right")
   for name in names:
     cells = []
     for wanted in counts:
       mean, spread, n = summary(results, name, wanted)
       cells.append(f"{mean:.3g} ± {spread:.2g} ({n})" if n else "")
-    out.add_row(name, *cells, str(fewest(results, name, counts) or "-"))
+    if has_reference:
+      cells.append(str(fewest(results, name, counts) or "-"))
+    out.add_row(name, *cells)
   return out
 
 
@@ -162,7 +166,7 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--workdir", default="runs/ddpm")
   parser.add_argument("--evaluations", default="5,10,20,50,100,1000")
-  parser.add_argument("--seeds", type=int, default=5)
+  parser.add_argument("--num_seeds", type=int, default=5)
   parser.add_argument("--samplers", default=",".join(ENTRANTS))
   parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/samplers"))
   arguments = parser.parse_args()
@@ -183,7 +187,7 @@ def main() -> None:
   arguments.out.mkdir(parents=True, exist_ok=True)
   file = arguments.out / "samplers.json"
   results = json.loads(file.read_text()) if file.exists() else {}
-  for seed in range(arguments.seeds):
+  for seed in range(arguments.num_seeds):
     for wanted in counts:
       for name in names:
         key = key_of(name, wanted, seed)

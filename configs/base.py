@@ -14,7 +14,7 @@ Preset = Callable[[ConfigDict], None]
 
 
 def base_config() -> ConfigDict:
-  """The defaults: a run of some minutes on two CPU cores."""
+  """The defaults: a run of some minutes on two cores."""
   config = ConfigDict()
   config.seed = 0  # run i of `num_seeds` is the run with seed + i
   config.num_seeds = 1
@@ -54,8 +54,6 @@ def base_config() -> ConfigDict:
     "every_steps": 0,  # 0: at the end only
     "num_samples": 500,
     "seed": 0,
-    "net_steps": placeholder(int),  # training steps of the evaluation's own nets
-    "inception": placeholder(str),  # weights for the Frechet Inception distance
   }
   config.stop = {  # early stopping, from the logged numbers
     "metric": placeholder(str),  # such as "eval/frechet_distance"
@@ -65,15 +63,27 @@ def base_config() -> ConfigDict:
   return config
 
 
+def image_config() -> ConfigDict:
+  """The defaults of a model whose samples are images, or points, beside real ones.
+
+  Returns:
+    `base_config` with what is said of the nets that look at images.
+  """
+  config = base_config()
+  config.eval.net_steps = placeholder(int)  # training steps of the nets that look
+  config.eval.inception = placeholder(str)  # weights for the Frechet Inception distance
+  return config
+
+
 def adversarial_config() -> ConfigDict:
   """The defaults of a game: a generator and a critic, each with an optimiser.
 
   Returns:
-    `base_config` with the sections `generator_optimizer` and `critic_optimizer` in the
+    `image_config` with the sections `generator_optimizer` and `critic_optimizer` in the
     place of `optimizer`: Adam as DCGAN has it, without warm-up or clipping. The steps
     of each schedule are those of its player.
   """
-  config = base_config()
+  config = image_config()
   optimizer = config.optimizer
   optimizer.update(learning_rate=2e-4, b1=0.5, warmup_steps=0)
   del optimizer.clip_norm
@@ -103,12 +113,13 @@ def smoke_run(config: ConfigDict) -> None:
   config.parallel.steps_per_call = 4
   config.log.every_steps = 4
   config.checkpoint.every_steps = 4
-  config.eval.num_samples = 32
-  config.eval.net_steps = 20
+  for name, few in (("num_samples", 32), ("net_steps", 20)):
+    if name in config.eval:  # not of every experiment's
+      config.eval[name] = few
 
 
 def long_run(config: ConfigDict) -> None:
-  """Hours on accelerators: fewer calls and lines."""
+  """Hours on accelerators, or many short steps: fewer calls and lines."""
   config.parallel.steps_per_call = 100
   config.log.every_steps = 100
 

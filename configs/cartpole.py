@@ -1,4 +1,4 @@
-"""PPO on CartPole: solved in seconds on one CPU core.
+"""PPO on CartPole: solved in seconds on one core.
 
 python -m experiments.cartpole --config=configs/cartpole.py
 """
@@ -35,7 +35,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def default(config: ConfigDict) -> None:
-  """The default: 307,200 steps of 16 environments, seconds on one CPU core."""
+  """The default: 307,200 steps of 16 environments; ten seconds of processor time."""
 
 
 def smoke(config: ConfigDict) -> None:

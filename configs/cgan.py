@@ -1,4 +1,4 @@
-"""cGAN: the default trains on digits in minutes on two CPU cores.
+"""cGAN: the default trains on digits in a minute on two cores.
 
 python -m experiments.cgan --config=configs/cgan.py
 """
@@ -9,7 +9,7 @@ from configs.base import adversarial_config, long_run, smoke_game, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
-  """The config of experiments/cgan.py: the paper's, then what the preset changes."""
+  """The config of experiments/cgan.py, then what the preset changes."""
   config = adversarial_config()
   config.loss = "hinge"  # a name in GAN_LOSSES
   config.noise_dimension = 100
@@ -24,7 +24,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def digits(config: ConfigDict) -> None:
-  """The default: 8x8 digits; minutes on two CPU cores."""
+  """The default: 8x8 digits, told their class; one minute on two cores."""
   config.total_steps = 2000
   config.ema_decay = 0.995
   config.noise_dimension = 32

@@ -32,7 +32,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def digits(config: ConfigDict) -> None:
-  """The default: eight methods on 8x8 digits; a quarter of an hour on two CPU cores."""
+  """The default: eight methods on 8x8 digits; a quarter of an hour on two cores."""
   config.methods = (
     *("ddpm", "ncsn", "score_sde", "flow_matching"),
     *("dcgan", "wgan_gp", "sngan", "sinkhorn_gan"),

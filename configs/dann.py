@@ -7,11 +7,11 @@ python -m experiments.dann --config=configs/dann.py:source_only
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from configs.base import base_config, with_preset
+from configs.base import base_config, long_run, smoke_run, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
-  """The config of experiments/dann.py: the default's, then the preset's."""
+  """The config of experiments/dann.py, then what the preset changes."""
   config = base_config()
   config.target = "digits_over_photos"  # the domain without labels; data.name has them
   config.data.photo_strength = 1.0  # what the target's photographs are multiplied by
@@ -22,6 +22,7 @@ def get_config(preset: str = "") -> ConfigDict:
   config.classifier = {"features": 100, "num_layers": 1}  # of the classes
   config.domain_classifier = {"features": 100, "num_layers": 1}
   config.sample = {"chunk_size": 1000}
+  del config.eval.num_samples  # all held-out images of the target are judged
   config.eval.probe_steps = 500  # of the network that tells frozen features apart
   config.eval.baselines = True  # whether to train those on source and target labels
   presets = (digits, source_only, target_only, smoke, mnist)
@@ -29,7 +30,10 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def digits(config: ConfigDict) -> None:
-  """The default: 8x8 digits to digits over photographs; minutes on two CPU cores."""
+  """The default: 8x8 digits to digits over photographs; minutes on two cores.
+
+  Half a minute to a minute of processor time for each of its three trainings.
+  """
   config.data.batch_size = 64
   config.data.photo_strength = 0.5
   config.total_steps = 3000
@@ -43,34 +47,31 @@ def digits(config: ConfigDict) -> None:
 
 
 def source_only(config: ConfigDict) -> None:
-  """The same network and budget without a reversal: what there is to gain."""
+  """The same without a reversal, what there is to gain; half a minute to a minute."""
   digits(config)
   config.reversal.weight = 0.0
   config.eval.baselines = False
 
 
 def target_only(config: ConfigDict) -> None:
-  """The same, trained on the target's labels: what could be reached at best."""
+  """The same by the target's labels, the best that could be; likewise."""
   source_only(config)
   config.data.name = config.target
 
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: a tiny network and few steps, for tests."""
-  config.total_steps = 8
+  smoke_run(config)
   config.optimizer.flatten = True
   config.data.batch_size = 16
   config.model = {"channels": (4, 8), "kernel_size": 3}
   config.classifier.features = 8
   config.domain_classifier.features = 8
-  config.parallel.steps_per_call = 4
-  config.log.every_steps = 4
-  config.checkpoint.every_steps = 4
   config.eval.probe_steps = 20
 
 
 def mnist(config: ConfigDict) -> None:
-  """MNIST to MNIST over photographs, as the paper's MNIST-M; for one TPU chip, minutes.
+  """MNIST to MNIST over photographs, as MNIST-M; planned for one TPU chip, minutes.
 
   Ganin et al. 2016, table 2, with crops of BSDS500: 52.25% of MNIST-M right from the
   source alone, 76.66% by DANN, 95.96% from the target's labels. Half of each batch of
@@ -83,9 +84,7 @@ def mnist(config: ConfigDict) -> None:
   config.target = "mnist_over_photos"
   config.data.batch_size = 64
   config.total_steps = 50_000
-  config.ema_decay = 0.999
   config.classifier.num_layers = 2
-  config.parallel.steps_per_call = 100
-  config.log.every_steps = 100
+  long_run(config)
   config.checkpoint.every_steps = 5000
   config.eval.probe_steps = 5000

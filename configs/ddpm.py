@@ -1,4 +1,4 @@
-"""DDPM: the default trains on digits in minutes on two CPU cores.
+"""DDPM: the default trains on digits in minutes on two cores.
 
 python -m experiments.ddpm --config=configs/ddpm.py
 python -m experiments.ddpm --config=configs/ddpm.py:cifar10 --workdir=...
@@ -7,7 +7,7 @@ python -m experiments.ddpm --config=configs/ddpm.py:cifar10 --workdir=...
 from ml_collections import ConfigDict
 
 from configs.base import (
-  base_config,
+  image_config,
   long_run,
   sampling_config,
   smoke_run,
@@ -17,8 +17,8 @@ from configs.base import (
 
 
 def get_config(preset: str = "") -> ConfigDict:
-  """The config of experiments/ddpm.py: the paper's, then what the preset changes."""
-  config = base_config()
+  """The config of experiments/ddpm.py: the paper's, then the preset's."""
+  config = image_config()
   config.optimizer.learning_rate = 2e-4
   config.loss = "squared_error"  # the name of a function in jgm/losses/regression.py
   config.prediction = "eps"  # what the network predicts: "eps", "x_0" or "v"
@@ -34,7 +34,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def digits(config: ConfigDict) -> None:
-  """The default: 8x8 digits, told their class; five minutes on two CPU cores."""
+  """The default: 8x8 digits, told their class; five minutes on two cores."""
   config.total_steps = 1500
   config.ema_decay = 0.995
   config.class_conditional = True

@@ -1,4 +1,4 @@
-"""GAN: the default finds eight Gaussians on a ring, in a minute on two CPU cores.
+"""GAN: the default finds eight Gaussians on a ring, in a minute on two cores.
 
 python -m experiments.gan --config=configs/gan.py
 python -m experiments.gan --config=configs/gan.py:grid --config.loss=least_squares
@@ -26,19 +26,22 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def ring(config: ConfigDict) -> None:
-  """The default: eight Gaussians on a ring."""
+  """The default: eight Gaussians on a ring; one minute on two cores.
+
+  It is R1 and Adam's b1 of 0 that hold every seed: with an R1 of 0.1 and a b1 of 0.5
+  five seeds found 4 to 7 of the 8.
+  """
   config.data.name = "gaussian_mixture"
   config.data.batch_size = 256
   config.total_steps = 5000
   config.ema_decay = 0.99
-  config.r1 = 0.1
+  config.r1 = 1.0
   config.noise_dimension = 2
   config.generator.update(features=128, num_layers=3)
   config.critic.update(features=128, num_layers=3)
   for optimizer in (config.generator_optimizer, config.critic_optimizer):
-    optimizer.update(learning_rate=1e-3, decay="cosine", flatten=True)
-  config.parallel.steps_per_call = 100
-  config.log.every_steps = 100
+    optimizer.update(learning_rate=1e-3, b1=0.0, b2=0.9, decay="cosine", flatten=True)
+  long_run(config)
   config.eval.num_samples = 2000
 
 
@@ -52,7 +55,7 @@ def smoke(config: ConfigDict) -> None:
 
 
 def grid(config: ConfigDict) -> None:
-  """25 narrow Gaussians on a grid: are all found? Two minutes on two CPU cores.
+  """25 narrow Gaussians on a grid: are all found? Two minutes on two cores.
 
   In trials with a weaker penalty, or none, 3 to 16 of them were.
   """
@@ -61,12 +64,13 @@ def grid(config: ConfigDict) -> None:
   config.data.batch_size = 512
   config.noise_dimension = 16
   config.r1 = 0.5
-  for optimizer in (config.generator_optimizer, config.critic_optimizer):
-    optimizer.update(b1=0.0, b2=0.9)
 
 
 def digits(config: ConfigDict) -> None:
-  """8x8 digits, by dense networks."""
+  """8x8 digits, by dense networks; 45 seconds of processor time.
+
+  By benchmarks/README.md, of the training of one seed.
+  """
   config.total_steps = 5000
   config.ema_decay = 0.995
   config.r1 = 0.1

@@ -1,4 +1,4 @@
-"""NCSN: the default trains on digits in minutes on two CPU cores.
+"""NCSN: the default trains on digits in minutes on two cores.
 
 python -m experiments.ncsn --config=configs/ncsn.py
 python -m experiments.ncsn --config=configs/ncsn.py:cifar10 --workdir=...
@@ -7,7 +7,8 @@ python -m experiments.ncsn --config=configs/ncsn.py:cifar10 --workdir=...
 from ml_collections import ConfigDict
 
 from configs.base import (
-  base_config,
+  image_config,
+  long_run,
   sampling_config,
   smoke_run,
   unet_config,
@@ -16,8 +17,8 @@ from configs.base import (
 
 
 def get_config(preset: str = "") -> ConfigDict:
-  """The config of experiments/ncsn.py: the paper's, then what the preset changes."""
-  config = base_config()
+  """The config of experiments/ncsn.py: the paper's, then the preset's."""
+  config = image_config()
   config.optimizer.learning_rate = 1e-4
   # The loss is a sum over pixels, and so is its gradient.
   config.optimizer.clip_norm = None
@@ -34,7 +35,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def digits(config: ConfigDict) -> None:
-  """The default: 8x8 digits, told their class; minutes on two CPU cores."""
+  """The default: 8x8 digits, told their class; eight minutes of processor time."""
   config.total_steps = 1500
   config.ema_decay = 0.995
   config.class_conditional = True
@@ -79,12 +80,10 @@ def cifar10(config: ConfigDict) -> None:
   config.data.in_memory = True
   config.data.flip = True
   config.total_steps = 300_000
-  config.ema_decay = 0.999
   config.model.channels = 128
   config.model.channel_multipliers = (1, 2, 2, 2)
   config.model.attention_resolutions = (16,)
-  config.parallel.steps_per_call = 100
-  config.log.every_steps = 100
+  long_run(config)
   config.checkpoint.every_steps = 20_000
   config.eval.every_steps = 100_000
   config.eval.num_samples = 50_000

@@ -1,4 +1,4 @@
-"""A reward model: the default learns a judge's taste in minutes on two CPU cores.
+"""A reward model: the default learns a judge's taste in minutes on two cores.
 
 python -m experiments.reward_model --config=configs/reward_model.py
 """
@@ -9,7 +9,7 @@ from configs.base import policy_config, smoke_policy, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
-  """The config of experiments/reward_model.py: the default's, then the preset's."""
+  """The config of experiments/reward_model.py, then what the preset changes."""
   config = policy_config()
   del config.reward_model  # which is what this makes
   del config.beta
@@ -20,10 +20,9 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def vowels(config: ConfigDict) -> None:
-  """The default: a judge who likes vowels, in completions by a GPT."""
+  """The default: a judge who likes vowels; ten minutes of processor time."""
   config.total_steps = 1500
   config.data.batch_size = 32
-  config.optimizer.learning_rate = 1e-3
   config.optimizer.decay = "cosine"
 
 

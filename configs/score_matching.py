@@ -1,4 +1,4 @@
-"""Score matching of points in the plane: the default takes minutes on two CPU cores.
+"""Score matching of points in the plane: the default takes minutes on two cores.
 
 python -m experiments.score_matching --config=configs/score_matching.py
 python -m experiments.score_matching --config=configs/score_matching.py:ring
@@ -6,7 +6,7 @@ python -m experiments.score_matching --config=configs/score_matching.py:ring
 
 from ml_collections import ConfigDict
 
-from configs.base import base_config, with_preset
+from configs.base import base_config, long_run, smoke_run, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
@@ -23,8 +23,7 @@ def get_config(preset: str = "") -> ConfigDict:
     "step_size": 0.1,  # the variance of a step
     "chunk_size": 1000,  # chains at a time
   }
-  config.parallel.steps_per_call = 100
-  config.log.every_steps = 100
+  long_run(config)
   config.checkpoint.every_steps = 2500
   config.eval.num_samples = 2000
   # Of Gaussians on which the losses are compared in time and error; () compares none.
@@ -33,7 +32,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def pair(config: ConfigDict) -> None:
-  """The default: two Gaussians of weights 1/5 and 4/5; two minutes of CPU.
+  """The default: two Gaussians of weights 1/5 and 4/5; two minutes of processor time.
 
   Song & Ermon 2019, sections 3.2 and B.1 (https://arxiv.org/abs/1907.05600): a network
   of three layers of 128, 10,000 steps of 128 at 1e-3, 1,000 steps of Langevin's of size
@@ -44,26 +43,26 @@ def pair(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
   """Seconds: a tiny network and few steps, for tests."""
-  config.total_steps = 8
+  smoke_run(config)
   config.data.batch_size = 16
   config.model = {"features": 16, "num_layers": 1}
   config.sample.num_steps = 10
   config.sample.chunk_size = 100
-  config.parallel.steps_per_call = 4
-  config.log.every_steps = 4
-  config.checkpoint.every_steps = 4
   config.eval.num_samples = 100
   config.eval.dimensions = ()
 
 
 def ring(config: ConfigDict) -> None:
-  """Eight Gaussians on a ring, narrow and far apart."""
+  """Eight Gaussians on a ring, narrow and far apart; 5,000 steps, not timed."""
   config.data.arrangement = "ring"
   _of_narrow_data(config)
 
 
 def moons(config: ConfigDict) -> None:
-  """Two half circles, whose score nobody knows: the learned one is drawn alone."""
+  """Two half circles, whose score nobody knows; 5,000 steps, not timed.
+
+  So the learned score is drawn alone.
+  """
   config.data.name = "moons"
   _of_narrow_data(config)
 

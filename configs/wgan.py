@@ -1,4 +1,4 @@
-"""WGAN: the default trains on digits in minutes on two CPU cores.
+"""WGAN: the default trains on digits in minutes on two cores.
 
 python -m experiments.wgan --config=configs/wgan.py
 """
@@ -9,7 +9,7 @@ from configs.base import adversarial_config, long_run, smoke_game, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
-  """The config of experiments/wgan.py: the paper's, then what the preset changes."""
+  """The config of experiments/wgan.py: the paper's, then the preset's."""
   config = adversarial_config()
   config.clip = 0.01  # c: every weight of the critic stays in [-c, c]
   config.n_critic = 5
@@ -24,7 +24,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def digits(config: ConfigDict) -> None:
-  """The default: 8x8 digits; minutes on two CPU cores."""
+  """The default: 8x8 digits; two minutes on two cores."""
   config.total_steps = 2000
   config.ema_decay = 0.995
   config.noise_dimension = 32
@@ -51,7 +51,6 @@ def cifar10(config: ConfigDict) -> None:
   config.data.in_memory = True
   config.data.flip = True
   config.total_steps = 100_000
-  config.ema_decay = 0.999
   long_run(config)
   config.checkpoint.every_steps = 10_000
   config.eval.every_steps = 20_000

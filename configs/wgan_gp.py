@@ -1,4 +1,4 @@
-"""WGAN-GP: the default trains on digits in minutes on two CPU cores.
+"""WGAN-GP: the default trains on digits in minutes on two cores.
 
 python -m experiments.wgan_gp --config=configs/wgan_gp.py
 """
@@ -9,7 +9,7 @@ from configs.base import adversarial_config, long_run, smoke_game, with_preset
 
 
 def get_config(preset: str = "") -> ConfigDict:
-  """The config of experiments/wgan_gp.py: the paper's, then what the preset changes."""
+  """The config of experiments/wgan_gp.py: the paper's, then the preset's."""
   config = adversarial_config()
   config.penalty_weight = 10.0  # lambda
   config.n_critic = 5
@@ -27,7 +27,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
 
 def digits(config: ConfigDict) -> None:
-  """The default: 8x8 digits; minutes on two CPU cores."""
+  """The default: 8x8 digits; two minutes on two cores."""
   config.total_steps = 2000
   config.ema_decay = 0.995
   config.noise_dimension = 32

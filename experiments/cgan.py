@@ -4,7 +4,7 @@ Mirza & Osindero 2014, "Conditional generative adversarial nets", as Miyato & Ko
 2018 have it, "cGANs with projection discriminator".
 https://arxiv.org/abs/1411.1784 https://arxiv.org/abs/1802.05637
 
-    C(x, y) = <embed(y), phi(x)> + psi(phi(x))                    M. & K. eq. 3
+    C(x, y) = <embed(y), phi(x)> + psi(phi(x))            M. & K. section 3
     critic:     min E max(0, 1 - C(x, y)) + E max(0, 1 + C(G(z, y), y))
     generator:  min -E C(G(z, y), y)
 
@@ -17,7 +17,7 @@ then --mode=sample --class_label=3 draws threes.
 The default makes 8x8 digits of the class asked for. Measured: 98.8% are taken for it by
 a separate classifier (real digits: 97.8%), which is sure of 96% of samples (93%); a
 Fréchet distance of 0.36 (real data: 0.34), precision 0.92 (0.89), recall 0.76 (0.93).
-Without the class, in dcgan.py, precision is 0.65. One minute on two CPU cores.
+Without the class, in dcgan.py, precision is 0.65. One minute on two cores.
 """
 
 import jax.numpy as jnp
@@ -28,8 +28,8 @@ from jgm.data import make_dataset
 from jgm.data.slices import slice_size
 from jgm.eval.class_conditional import make_class_scalars
 from jgm.eval.collapse import diversity
-from jgm.eval.evaluation import make_evaluation
 from jgm.eval.generator import make_generator_pictures
+from jgm.eval.images import make_image_evaluation
 from jgm.games import alternate, game_optimizers, init_game, replica_axis
 from jgm.losses.gan import GAN_LOSSES
 from jgm.models.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -101,7 +101,7 @@ def make(config) -> Experiment:
     chunk_size=config.sample.chunk_size,
     axis_name=axis_name,
   )
-  evaluate = make_evaluation(
+  evaluate = make_image_evaluation(
     data,
     sampling.sample,
     pictures=make_generator_pictures(

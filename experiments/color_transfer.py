@@ -20,7 +20,7 @@ in the flower's colours is 2.1 from the flower's (two halves of its pixels: 2.0;
 51). Large epsilons give all pixels about the mean colour. Small ones tear: the sky's
 even slope from white to blue ends in teal here and orange there, with grains at the
 edge, since each pixel goes its own way and no place is known. The ten epsilons take 4
-to 28 iterations each, and the whole half a minute of processor time.
+to 28 iterations each. Half a minute of processor time.
 """
 
 from typing import NamedTuple

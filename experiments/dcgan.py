@@ -14,7 +14,7 @@ where C is the logit of "x is real", and z ~ N(0, I).
 The default makes 8x8 digits. Measured: a Fréchet distance of 0.42 (real data: 0.34;
 sinkhorn_gan.py: 1.20, ddpm.py: 0.37), precision 0.65 (0.89), recall 0.88 (0.93), and a
 separate classifier is sure of 68% of samples (93%): one in three is no digit, or two at
-once. One and a half minutes on two CPU cores.
+once. One and a half minutes on two cores.
 """
 
 import jax.numpy as jnp
@@ -24,8 +24,8 @@ from jgm.core import Aux, Experiment, choose, gradient_step, with_ema
 from jgm.data import make_dataset
 from jgm.data.slices import slice_size
 from jgm.eval.collapse import diversity
-from jgm.eval.evaluation import make_evaluation
 from jgm.eval.generator import make_generator_pictures
+from jgm.eval.images import make_image_evaluation
 from jgm.games import alternate, game_optimizers, init_game, replica_axis
 from jgm.losses.gan import GAN_LOSSES
 from jgm.models.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -88,7 +88,7 @@ def make(config) -> Experiment:
     chunk_size=config.sample.chunk_size,
     axis_name=axis_name,
   )
-  evaluate = make_evaluation(
+  evaluate = make_image_evaluation(
     data,
     sampling.sample,
     pictures=make_generator_pictures(

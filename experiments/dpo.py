@@ -2,8 +2,8 @@
 
 Rafailov et al. 2023, "Direct preference optimization: your language model is secretly a
 reward model"; Azar et al. 2023, "A general theoretical paradigm to understand learning
-from human preferences" (IPO). https://arxiv.org/abs/2305.18290
-https://arxiv.org/abs/2310.12036
+from human preferences" (IPO).
+https://arxiv.org/abs/2305.18290 https://arxiv.org/abs/2310.12036
 
     h = log(pi(chosen) / ref(chosen)) - log(pi(rejected) / ref(rejected))
     DPO: min E -log sigmoid(beta h)                              Rafailov eq. 7
@@ -41,7 +41,7 @@ from jgm.eval.policy import make_policy_evaluation
 from jgm.losses.preference import dpo_loss, ipo_loss, sequence_logp
 from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, Transformer
-from jgm.policy.completer import make_completer
+from jgm.policy.completer import sample_of_state
 from jgm.policy.frozen import begin, network_facts, pretrained_of
 from jgm.policy.pairs import make_pairs
 from jgm.policy.task import make_task
@@ -103,7 +103,7 @@ def make(config) -> Experiment:
     num_samples=config.eval.num_samples,
     chunk_size=config.sample.chunk_size,
   )
-  sample = make_completer(task, chunk_size=config.sample.chunk_size)
+  sample = sample_of_state(task, chunk_size=config.sample.chunk_size)
   agrees = network_facts(config.model, config.data, config.tie_embeddings)
   needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
   return Experiment(

@@ -2,7 +2,8 @@
 
 Goodfellow et al. 2014, "Generative adversarial nets"; Nowozin, Cseke & Tomioka 2016,
 "f-GAN"; Mescheder, Geiger & Nowozin 2018, "Which training methods for GANs do actually
-converge?" https://arxiv.org/abs/1406.2661 https://arxiv.org/abs/1606.00709
+converge?"
+https://arxiv.org/abs/1406.2661 https://arxiv.org/abs/1606.00709
 https://arxiv.org/abs/1801.04406
 
     critic:     min E softplus(-C(x)) + E softplus(C(G(z)))    Goodfellow eq. 1
@@ -20,7 +21,7 @@ total_variation, alpha).
 The default is a ring of eight Gaussians. Measured: all 8 are found, 96% of samples are
 within three deviations of one (real points: 99%). On the grid three seeds find 25, 15
 and 25 of 25, with 82%, 48% and 74% good samples; every loss beside every other is in
-benchmarks/README.md. A minute on two CPU cores, and two.
+benchmarks/README.md. One minute on two cores, and two.
 """
 
 import jax

@@ -5,8 +5,8 @@ Vaswani et al. 2017, "Attention is all you need".
 https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
 https://arxiv.org/abs/1706.03762
 
-    log p(text) = sum_t log p(token_t | token_1 .. token_t-1)
-    loss = - mean_t log p(token_t | ...)
+    p(text) = prod_t p(token_t | token_1 .. token_t-1)           Radford eq. 1
+    loss = - mean_t log p(token_t | token_1 .. token_t-1)
 
     python -m experiments.gpt --config=configs/gpt.py
 
@@ -14,7 +14,7 @@ The default reads the bytes of CPython's documentation, 306 KB of it. Measured o
 of held-out topics (Python 3.11): 1.77 bits per byte, 1.32 on training text. xz -9 needs
 1.95, gzip -9 2.51, counts after five bytes by Kneser and Ney's rule 1.79, single bytes
 4.71. It knows the text's shape and most words, and makes sense for half a line. A
-quarter of an hour of processor time on two cores.
+quarter of an hour of processor time.
 """
 
 import jax

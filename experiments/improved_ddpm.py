@@ -24,7 +24,7 @@ the other steps the variance hardly matters: 1.76 by the large or the small one.
 Samples in 100 of the 1000 steps: a Fréchet distance of 0.40 (real data: 0.34; 0.39 with
 s = 0.008), precision 0.90 (0.89), recall 0.83 (0.93). They end as means of what was a
 grey level's noise, so they are a little too smooth: 3.6% lie nearer to a training image
-than 99% of held-out digits do (1.8% of real ones). Seven CPU minutes.
+than 99% of held-out digits do (1.8% of real ones). Seven minutes of processor time.
 """
 
 import math
@@ -45,7 +45,7 @@ from jgm.core import (
 )
 from jgm.data import make_dataset
 from jgm.eval.bound_terms import bound_pictures, bound_scalars, bound_terms
-from jgm.eval.evaluation import make_evaluation
+from jgm.eval.images import make_image_evaluation
 from jgm.eval.likelihood_baselines import make_likelihood_baselines
 from jgm.losses import diffusion, regression
 from jgm.losses.hybrid import hybrid_loss
@@ -149,7 +149,7 @@ def make(config) -> Experiment:
   baselines = make_likelihood_baselines(
     data, num_examples=config.eval.num_samples, seed=config.eval.seed
   )
-  evaluate_samples = make_evaluation(
+  evaluate_samples = make_image_evaluation(
     data,
     sampling.sample,
     log_prob=log_prob,
@@ -158,8 +158,8 @@ def make(config) -> Experiment:
     chunk_size=config.sample.chunk_size,
     num_samples=config.eval.num_samples,
     seed=config.eval.seed,
-    inception=config.eval.inception,
     net_steps=config.eval.net_steps,
+    inception=config.eval.inception,
   )
 
   @jax.jit

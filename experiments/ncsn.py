@@ -1,9 +1,9 @@
 """NCSN: a network learns the score at many levels of noise; Langevin's dynamics sample.
 
 Song & Ermon 2019, "Generative modeling by estimating gradients of the data
-distribution", https://arxiv.org/abs/1907.05600, with the techniques of Song & Ermon
-2020, "Improved techniques for training score-based generative models".
-https://arxiv.org/abs/2006.09011
+distribution", with the techniques of Song & Ermon 2020, "Improved techniques for
+training score-based generative models".
+https://arxiv.org/abs/1907.05600 https://arxiv.org/abs/2006.09011
 
     x_t = x_0 + sigma_t eps,  sigma_0 < ... < sigma_{L-1} geometric    techniques 1, 2
     score(x_t, t) = f(x_t) / sigma_t                                   technique 3
@@ -18,9 +18,9 @@ https://arxiv.org/abs/2006.09011
 The default also tells the network the class, though not the noise, and trains on 8x8
 digits. Measured: a Fréchet distance of 0.40 (real data: 0.34), precision 0.91 (0.89),
 recall 0.87 (0.93), and a separate classifier as confident on samples as on real digits
-(0.92 of them, 0.93); eight minutes of processor time, two of them for the samples. A
-network that is not told the noise needs the 15 steps at each level: with 5 a quarter of
-the samples kept noise, and the distance was 0.70.
+(0.92 of them, 0.93). A network that is not told the noise needs the 15 steps at each
+level: with 5 a quarter of the samples kept noise, and the distance was 0.70. Eight
+minutes of processor time, two of them for the samples.
 """
 
 import jax
@@ -36,7 +36,7 @@ from jgm.core import (
   with_ema,
 )
 from jgm.data import make_dataset
-from jgm.eval.evaluation import make_evaluation
+from jgm.eval.images import make_image_evaluation
 from jgm.losses.score import weighted_denoising_score_matching
 from jgm.models.sharding_rules import UNET
 from jgm.models.unet import UNet
@@ -98,15 +98,15 @@ def make(config) -> Experiment:
     num_classes=num_classes,
     **config.sample,
   )
-  evaluate = make_evaluation(
+  evaluate = make_image_evaluation(
     data,
     sampling.sample,
     trajectory=sampling.trajectory,
     chunk_size=config.sample.chunk_size,
     num_samples=config.eval.num_samples,
     seed=config.eval.seed,
-    inception=config.eval.inception,
     net_steps=config.eval.net_steps,
+    inception=config.eval.inception,
   )
   return Experiment(data, init, step, evaluate, sampling.sample, sharding_rules=UNET)
 

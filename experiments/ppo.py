@@ -1,12 +1,18 @@
 """PPO: several epochs on each rollout, with the ratio of policies clipped.
 
 Schulman et al. 2017, "Proximal policy optimization algorithms"; Ouyang et al. 2022, for
-language models. https://arxiv.org/abs/1707.06347 https://arxiv.org/abs/2203.02155
+language models; Schulman et al. 2016, "High-dimensional continuous control using
+generalized advantage estimation".
+https://arxiv.org/abs/1707.06347 https://arxiv.org/abs/2203.02155
+https://arxiv.org/abs/1506.02438
 
     r_t = -beta log(pi(y_t) / ref(y_t)), and with the last token the reward
-    A_t = sum_l (gamma lambda)^l delta_t+l,  delta_t = r_t + gamma V_t+1 - V_t
-    policy: max E min(ratio A, clip(ratio, 1 - c, 1 + c) A),  ratio = pi / pi_old  eq. 7
-    value:  min E (V(t) - R_t)^2 / 2,  R_t = A_t + V_t as it was at the rollout
+    A_t = sum_l (gamma lambda)^l delta_t+l                               GAE eq. 16
+    delta_t = r_t + gamma V_t+1 - V_t                                    GAE section 3
+    policy: max E min(ratio A, clip(ratio, 1 - c, 1 + c) A)              PPO eq. 7
+    value:  min E (V_t - R_t)^2 / 2                                      PPO eq. 9
+
+with ratio = pi / pi_old, and the targets R_t = A_t + V_t as it was at the rollout.
 
     python -m experiments.ppo --config=configs/ppo.py
     python -m experiments.ppo --config=configs/ppo.py:enumerable
@@ -46,7 +52,7 @@ from jgm.losses.policy import ppo_policy_loss, ppo_value_loss
 from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
 from jgm.policy.advantages import standardised
-from jgm.policy.completer import make_completer
+from jgm.policy.completer import sample_of_state
 from jgm.policy.experience import make_experience
 from jgm.policy.frozen import begin, network_facts, pretrained_of
 from jgm.policy.rollout import token_logp
@@ -82,19 +88,19 @@ def make(config) -> Experiment:
     values = values_of(params, rollout)
     advantages = generalized_advantages(
       experience.token_rewards(config.beta),
-      jnp.where(last_real(rollout.mask), 0.0, config.gamma),
+      jnp.where(last_real(rollout.mask), 0.0, config.discount),
       values,
       jnp.pad(values[:, 1:], ((0, 0), (0, 1))),
       lambda_=config.gae_lambda,
     )
-    returns = advantages + values
+    targets = advantages + values
     if config.standardise:
       advantages = standardised(advantages, rollout.mask)
     return {
       "rollout": rollout,
-      "advantages": advantages,
-      "values": values,
-      "returns": returns,
+      "advantage": advantages,
+      "value": values,
+      "target": targets,
     }
 
   def objective(params, state, batch, key):
@@ -103,11 +109,11 @@ def make(config) -> Experiment:
     logits = task.policy.logits(params["policy"], rollout)
     logp = token_logp(logits, rollout)
     policy_loss = mean(
-      ppo_policy_loss(logp, rollout.logp, batch["advantages"], clip=config.clip)
+      ppo_policy_loss(logp, rollout.logp, batch["advantage"], clip=config.clip)
     )
     value_loss = mean(
       ppo_value_loss(
-        values_of(params, rollout), batch["values"], batch["returns"], clip=value_clip
+        values_of(params, rollout), batch["value"], batch["target"], clip=value_clip
       )
     )
     nats = mean(entropy(logits))
@@ -151,7 +157,7 @@ def make(config) -> Experiment:
 
   # What follows completes held-out prompts, by the averaged parameters.
 
-  plain = config.gamma == 1 and config.entropy_weight == 0  # else it is another's
+  plain = config.discount == 1 and config.entropy_weight == 0  # else it is another's
   optimum = reward_optimum(config.beta) if plain else None
   evaluate = make_policy_evaluation(
     task,
@@ -159,7 +165,7 @@ def make(config) -> Experiment:
     num_samples=config.eval.num_samples,
     chunk_size=config.sample.chunk_size,
   )
-  sample = make_completer(task, chunk_size=config.sample.chunk_size)
+  sample = sample_of_state(task, chunk_size=config.sample.chunk_size)
   agrees = network_facts(config.model, config.data, config.tie_embeddings)
   needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
   return Experiment(

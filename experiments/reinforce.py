@@ -5,7 +5,9 @@ reinforcement learning"; Ahmadian et al. 2024, "Back to basics", for language mo
 https://doi.org/10.1007/BF00992696 https://arxiv.org/abs/2402.14740
 
     J = E_pi [R],  R = r(y) - beta log(pi(y) / ref(y))
-    grad J = E_pi [(R - b) grad log pi(y)],  b the mean of the batch's other returns
+    grad J = E_pi [(R - b) grad log pi(y)], whatever b is     Williams theorem 1
+
+and b is the mean of the batch's other returns.
 
     python -m experiments.reinforce --config=configs/reinforce.py
     python -m experiments.reinforce --config=configs/reinforce.py:enumerable
@@ -37,7 +39,7 @@ from jgm.losses.policy import policy_gradient_loss
 from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.advantages import leave_one_out
-from jgm.policy.completer import make_completer
+from jgm.policy.completer import sample_of_state
 from jgm.policy.experience import make_experience
 from jgm.policy.frozen import begin, network_facts, pretrained_of
 from jgm.policy.rollout import token_logp
@@ -88,7 +90,7 @@ def make(config) -> Experiment:
     num_samples=config.eval.num_samples,
     chunk_size=config.sample.chunk_size,
   )
-  sample = make_completer(task, chunk_size=config.sample.chunk_size)
+  sample = sample_of_state(task, chunk_size=config.sample.chunk_size)
   agrees = network_facts(config.model, config.data, config.tie_embeddings)
   needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
   return Experiment(

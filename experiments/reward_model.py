@@ -1,8 +1,8 @@
 """A reward model: which of two completions would be preferred, learnt from choices.
 
 Christiano et al. 2017, "Deep reinforcement learning from human preferences"; Ouyang et
-al. 2022, for language models. https://arxiv.org/abs/1706.03741
-https://arxiv.org/abs/2203.02155
+al. 2022, for language models.
+https://arxiv.org/abs/1706.03741 https://arxiv.org/abs/2203.02155
 
     P(y preferred to y') = sigmoid(r(y) - r(y'))                  Bradley & Terry 1952
     loss = -log sigmoid(r_theta(chosen) - r_theta(rejected))      Ouyang eq. 1
@@ -37,7 +37,7 @@ from jgm.eval.preferences import make_preference_evaluation
 from jgm.losses.preference import bradley_terry_loss, reward_centering_loss
 from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, ScalarTransformer, Transformer
-from jgm.policy.completer import make_sample
+from jgm.policy.completer import sample_of_params
 from jgm.policy.frozen import begin, network_facts, pretrained_of
 from jgm.policy.pairs import make_pairs
 from jgm.policy.reward import completion_reward
@@ -96,7 +96,7 @@ def make(config) -> Experiment:
     num_samples=config.eval.num_samples,
     chunk_size=config.sample.chunk_size,
   )
-  complete = make_sample(task, chunk_size=config.sample.chunk_size)
+  complete = sample_of_params(task, chunk_size=config.sample.chunk_size)
 
   def sample(state, key, n, *, prompt: str = ""):
     """Completions by the reference: what is judged."""

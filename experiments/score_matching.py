@@ -22,7 +22,7 @@ how it happens to fill the gap between. Many levels of noise mend that: see ncsn
 Then all four losses, on Gaussians: in 128 dimensions a step of "implicit" takes 75 ms,
 of the others about 1, and after 500 steps the errors are 0.31, 0.38, 0.78 and 0.93 of a
 zero score's, in the order above. The last is the price of little noise: 0.66 with
---config.sigma=0.3, 0.49 with 0.5. All of it takes two minutes of processor time.
+--config.sigma=0.3, 0.49 with 0.5. Two minutes of processor time for all of it.
 """
 
 import functools

@@ -1,7 +1,9 @@
 """Score SDE: noise as a stochastic differential equation; its ODE gives likelihoods.
 
 Song et al. 2021, "Score-based generative modeling through stochastic differential
-equations". https://arxiv.org/abs/2011.13456
+equations"; Song et al. 2021, "Maximum likelihood training of score-based diffusion
+models".
+https://arxiv.org/abs/2011.13456 https://arxiv.org/abs/2101.09258
 
     dx = f(t) x dt + g(t) dw, "vp", "sub_vp" or "ve"                   eqs. 9, 11, 12
     x_t = alpha_t x_0 + sigma_t eps                                    eq. 29
@@ -10,8 +12,7 @@ equations". https://arxiv.org/abs/2011.13456
     dx/dt = f x - g^2 score / 2, the same distributions without noise  eq. 13
     log p(x_0) = log p(x_1) + integral of the divergence of that       eq. 39
 
-lambda is sigma^2; or, for likelihoods, g^2 (Song et al. 2021, "Maximum likelihood
-training of score-based diffusion models", https://arxiv.org/abs/2101.09258).
+lambda is sigma^2; or, for likelihoods, g^2, as in the second paper.
 
     python -m experiments.score_sde --config=configs/score_sde.py
 
@@ -38,7 +39,7 @@ from jgm.core import (
   with_ema,
 )
 from jgm.data import dequantise, make_dataset
-from jgm.eval.evaluation import make_evaluation
+from jgm.eval.images import make_image_evaluation
 from jgm.eval.likelihood import held_out_likelihood
 from jgm.eval.likelihood_baselines import make_likelihood_baselines
 from jgm.losses.score import weighted_denoising_score_matching
@@ -144,7 +145,7 @@ def make(config) -> Experiment:
     )
     return {**ours, **baselines(state, key)}
 
-  evaluate = make_evaluation(
+  evaluate = make_image_evaluation(
     data,
     sampling.sample,
     trajectory=sampling.trajectory,
@@ -152,8 +153,8 @@ def make(config) -> Experiment:
     chunk_size=config.sample.chunk_size,
     num_samples=config.eval.num_samples,
     seed=config.eval.seed,
-    inception=config.eval.inception,
     net_steps=config.eval.net_steps,
+    inception=config.eval.inception,
   )
   return Experiment(
     data, init, step, evaluate, sampling.sample, log_prob, sharding_rules=UNET

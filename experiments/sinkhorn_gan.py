@@ -17,7 +17,7 @@ of two digits is near to both. Measured on 8x8 digits: a Fréchet distance of 1.
 data: 0.34; ddpm.py: 0.37), precision 0.84 (0.89), recall 0.58 (0.93), and a separate
 classifier is sure of 75% of samples (93%): the others are blurred. Samples lie nearer
 to the 1,297 training images than held-out ones do. All transports converged, in 18
-iterations; three minutes of processor time.
+iterations. Three minutes of processor time.
 
 The grid has 25 narrow Gaussians; the cost is the distance, not its square. Measured: 25
 of 25 are found, 85% of samples are within three deviations of one (real points: 99%),
@@ -25,8 +25,6 @@ and their shares within 0.0052 nats of equal ones (0.0062). The other samples ar
 their way from one to the next: a network takes what is connected to what is connected.
 Four minutes of processor time.
 """
-
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -46,10 +44,10 @@ from jgm.core import (
 )
 from jgm.data import make_dataset
 from jgm.eval.evaluation import make_evaluation
-from jgm.eval.latent_walk import latent_walk
+from jgm.eval.generator import make_generator_pictures
 from jgm.models.generator import ConvGenerator, DenseGenerator
 from jgm.samplers import in_chunks
-from jgm.samplers.generator import PRIORS
+from jgm.samplers.generator import PRIORS, GeneratorSampling
 
 GENERATORS = {"dense": DenseGenerator, "conv": ConvGenerator}
 COSTS = {
@@ -57,7 +55,6 @@ COSTS = {
   "euclidean": ot.euclidean,
   "cosine": ot.cosine,
 }
-NUM_SHOWN = 6  # walks from one noise to another
 
 
 def make(config) -> Experiment:
@@ -103,11 +100,14 @@ def make(config) -> Experiment:
 
   # What follows draws samples, by the averaged parameters.
 
-  draw, measure = jax.jit(generate), jax.jit(divergence)
+  generate_chunk, measure = jax.jit(generate), jax.jit(divergence)
+
+  def draw(state, key):
+    return lambda z, label: generate_chunk(state.ema_params, z)
 
   def sample(state, key, n):
-    one = lambda _, z: draw(state.ema_params, z)
     key_noise, key_chunks = jax.random.split(key)
+    one = lambda _, z: generate_chunk(state.ema_params, z)
     z = draw_noise(key_noise, n)
     return in_chunks(one, key_chunks, z, size=config.sample.chunk_size)
 
@@ -128,22 +128,15 @@ def make(config) -> Experiment:
       )
     }
 
-  def pictures(state, key):
-    if len(spec.shape) != 3:
-      return {}
-    walk = latent_walk(
-      functools.partial(draw, state.ema_params),
-      draw_noise(key, 2 * NUM_SHOWN),
-      low=spec.low,
-      high=spec.high,
-      spherical=config.noise == "normal",
-    )
-    return {"from one noise to another": walk}
-
   evaluate = make_evaluation(
     data,
     sample,
-    pictures=pictures,
+    pictures=make_generator_pictures(
+      data,
+      GeneratorSampling(sample, draw),
+      draw_noise,
+      spherical=config.noise == "normal",
+    ),
     scalars=scalars,
     chunk_size=config.sample.chunk_size,
     num_samples=config.eval.num_samples,

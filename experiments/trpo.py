@@ -34,7 +34,7 @@ from jgm.losses.policy import surrogate_loss
 from jgm.models.sharding_rules import transformer_rules
 from jgm.models.transformer import Decoder, Transformer
 from jgm.policy.advantages import leave_one_out
-from jgm.policy.completer import make_completer
+from jgm.policy.completer import sample_of_state
 from jgm.policy.experience import make_experience
 from jgm.policy.frozen import begin, network_facts, pretrained_of
 from jgm.policy.rollout import token_logp
@@ -98,7 +98,7 @@ def make(config) -> Experiment:
     num_samples=config.eval.num_samples,
     chunk_size=config.sample.chunk_size,
   )
-  sample = make_completer(task, chunk_size=config.sample.chunk_size)
+  sample = sample_of_state(task, chunk_size=config.sample.chunk_size)
   agrees = network_facts(config.model, config.data, config.tie_embeddings)
   needs = pretrained_of(config.reference, config.reward_model, agrees=agrees)
   return Experiment(

@@ -1,6 +1,7 @@
 """WGAN: the critic estimates a distance, and its weights are clipped.
 
-Arjovsky, Chintala & Bottou 2017, "Wasserstein GAN". https://arxiv.org/abs/1701.07875
+Arjovsky, Chintala & Bottou 2017, "Wasserstein GAN".
+https://arxiv.org/abs/1701.07875
 
     critic:     min E C(G(z)) - E C(x), all weights in [-c, c]    eq. 3, algorithm 1
     generator:  min -E C(G(z))
@@ -15,7 +16,7 @@ unless --config.critic.norm=batch.
 The default makes 8x8 digits. Measured: a Fréchet distance of 1.08 (real data: 0.34;
 wgan_gp.py: 0.51), precision 0.43 (0.89), recall 0.84 (0.93): samples are rough. The
 critic's estimate is 0.0002 where the distance of 500 digits to 500 samples is 3.45
-(real: 2.67), so K is about 6e-5. Two minutes on two CPU cores.
+(real: 2.67), so K is about 6e-5. Two minutes on two cores.
 """
 
 import jax
@@ -26,8 +27,8 @@ from jgm.core import Aux, Experiment, choose, gradient_step, with_ema
 from jgm.data import make_dataset
 from jgm.data.slices import slice_size
 from jgm.eval.collapse import diversity
-from jgm.eval.evaluation import make_evaluation
 from jgm.eval.generator import make_critic_distance, make_generator_pictures
+from jgm.eval.images import make_image_evaluation
 from jgm.games import alternate, game_optimizers, init_game, replica_axis
 from jgm.losses.gan import GAN_LOSSES
 from jgm.models.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -99,7 +100,7 @@ def make(config) -> Experiment:
     chunk_size=config.sample.chunk_size,
     axis_name=axis_name,
   )
-  evaluate = make_evaluation(
+  evaluate = make_image_evaluation(
     data,
     sampling.sample,
     pictures=make_generator_pictures(

@@ -1,8 +1,8 @@
 """WGAN-GP: the critic estimates a distance, and its gradient is held near 1.
 
 Gulrajani et al. 2017, "Improved training of Wasserstein GANs"; Arjovsky, Chintala &
-Bottou 2017, "Wasserstein GAN". https://arxiv.org/abs/1704.00028
-https://arxiv.org/abs/1701.07875
+Bottou 2017, "Wasserstein GAN".
+https://arxiv.org/abs/1704.00028 https://arxiv.org/abs/1701.07875
 
     critic:     min E C(G(z)) - E C(x)                         Arjovsky eq. 2
                 + lambda E (|grad C(x_u)| - 1)^2               Gulrajani eq. 3
@@ -14,11 +14,11 @@ critic takes several steps before each of the generator's.
     python -m experiments.wgan_gp --config=configs/wgan_gp.py
 
 The default makes 8x8 digits. Measured: a Fréchet distance of 0.51 (real data: 0.34),
-precision 0.67 (0.89), recall 0.89 (0.93). At the end the critic
-estimates a distance of 0.37 between held-out digits and samples, and of -0.30 between
-these and training digits: it scores those highest that it was trained on. By optimal
-assignment the Wasserstein-1 distance of 500 digits to 500 samples is 2.96, to 500 real
-ones 2.67. Two minutes on two CPU cores.
+precision 0.67 (0.89), recall 0.89 (0.93). At the end the critic estimates a distance of
+0.37 between held-out digits and samples, and of -0.30 between these and training
+digits: it scores those highest that it was trained on. By optimal assignment the
+Wasserstein-1 distance of 500 digits to 500 samples is 2.96, to 500 real ones 2.67. Two
+minutes on two cores.
 """
 
 import jax
@@ -29,8 +29,8 @@ from jgm.core import Aux, Experiment, choose, gradient_step, with_ema
 from jgm.data import make_dataset
 from jgm.data.slices import slice_size
 from jgm.eval.collapse import diversity
-from jgm.eval.evaluation import make_evaluation
 from jgm.eval.generator import make_critic_distance, make_generator_pictures
+from jgm.eval.images import make_image_evaluation
 from jgm.games import alternate, game_optimizers, init_game, replica_axis
 from jgm.losses.gan import GAN_LOSSES
 from jgm.losses.gradient_penalty import gradient_penalty
@@ -100,7 +100,7 @@ def make(config) -> Experiment:
     chunk_size=config.sample.chunk_size,
     axis_name=axis_name,
   )
-  evaluate = make_evaluation(
+  evaluate = make_image_evaluation(
     data,
     sampling.sample,
     pictures=make_generator_pictures(

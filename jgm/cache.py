@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tempfile
 
 
 def cache_dir(*parts: str) -> pathlib.Path:
@@ -21,3 +22,23 @@ def cache_dir(*parts: str) -> pathlib.Path:
   path = pathlib.Path(root, *parts)
   path.mkdir(parents=True, exist_ok=True)
   return path
+
+
+def write_whole(path: pathlib.Path, content: bytes) -> None:
+  """Writes a file of the cache, whole or not at all, whoever else writes it too.
+
+  Args:
+    path: the file, in a folder that is there.
+    content: what is to be in it.
+
+  Raises:
+    OSError: if it cannot be written; nothing is left of it then.
+  """
+  with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+    try:
+      file.write(content)
+      file.flush()
+      os.replace(file.name, path)
+    except BaseException:
+      os.unlink(file.name)
+      raise

@@ -35,15 +35,17 @@ class LoadedRun(NamedTuple):
     key = base_key(seed, "sample")
     return self.experiment.sample(self.state, key, num_samples, **conditions)
 
-  def evaluate(self, *, seed: int = 0) -> Evaluation:
+  def evaluate(self, *, seed: int | None = None) -> Evaluation:
     """Evaluates the state.
 
     Args:
-      seed: the seed of the evaluation's samples.
+      seed: the seed of the evaluation's samples; None takes `config.eval.seed`, as the
+        run's own report does.
 
     Returns:
       Its numbers and pictures.
     """
+    seed = self.config.eval.seed if seed is None else seed
     return self.experiment.evaluate(self.state, base_key(seed, "evaluate"))
 
 

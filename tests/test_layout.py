@@ -5,6 +5,9 @@ import pathlib
 
 import pytest
 
+from experiments.__main__ import describe, names
+from jgm.cli.config import flatten, load_config
+
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("jgm/**/*.py"), *ROOT.glob("experiments/*.py")])
 ANY = None
@@ -31,7 +34,7 @@ MAY_IMPORT = {
     "policy",
     "samplers",
   },
-  "plan": {"core", "data"},
+  "plan": {"core", "cache", "data"},
   "policy": {"core", "data", "losses", "models", "samplers"},
 }
 
@@ -61,6 +64,51 @@ def test_dependencies_go_one_way(file):
 
 def test_no_file_is_named_for_nothing():
   assert not [file for file in FILES if file.stem in ("utils", "helpers", "misc")]
+
+
+def keys_read(file):
+  """The keys "x.y" that a file reads of a config, each as far as it is written out."""
+  tree = ast.parse(file.read_text())
+  attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+  inner = {id(node.value) for node in attributes}
+  for node in attributes:
+    if isinstance(node.ctx, ast.Load) and id(node) not in inner:
+      _, config, key = f".{ast.unparse(node)}".partition(".config.")
+      if config:
+        yield key.removesuffix(".items")
+
+
+@pytest.mark.parametrize("name", names())
+def test_each_key_of_a_config_is_read(name):
+  """By the experiment or the command line: alone, or with all of its section.
+
+  A section that is passed on whole is read by its keywords, and an unknown one raises.
+  """
+  own = [ROOT / "experiments" / f"{name}.py", *ROOT.glob(f"jgm/{name}/*.py")]
+  read = {key for file in [*own, *ROOT.glob("jgm/cli/*.py")] for key in keys_read(file)}
+  unread = [
+    key
+    for key in flatten(load_config(str(ROOT / "configs" / f"{name}.py")))
+    if not any(f"{key}.".startswith(f"{section}.") for section in read)
+  ]
+  assert not unread
+
+
+@pytest.mark.parametrize("name", names())
+def test_an_experiment_begins_with_its_references(name):
+  """The title, the papers, lines of links alone, and only then what it does."""
+  file = ROOT / "experiments" / f"{name}.py"
+  lines = ast.get_docstring(ast.parse(file.read_text())).splitlines()
+  links = [i for i, line in enumerate(lines) if "http" in line]
+  for i in links:
+    assert all(word.startswith("https://") for word in lines[i].split()), lines[i]
+  if name == "compare":  # of no paper
+    assert not links
+  else:
+    first, last = links[0], links[-1]
+    assert lines[1] == "" and "" not in lines[2:first] and lines[last + 1] == ""
+    assert links == list(range(first, last + 1))
+    assert describe(name)[1] == lines[first]
 
 
 def test_configs_are_read_as_attributes():

@@ -232,6 +232,20 @@ def test_a_finished_run_is_evaluated_again(eight, capsys):
   assert (eight / "metrics.jsonl").read_bytes() == before
 
 
+def test_an_evaluation_beside_training_leaves_its_files_alone(eight):
+  draws = lambda _: (
+    lambda state, key: Evaluation({}, {"black": np.zeros((4, 4, 3), np.uint8)})
+  )
+  with open(eight / "metrics.jsonl", "ab") as file:
+    file.write(b'{"step": 9, "lo')  # a row that is being written
+  own = [eight / "metrics.jsonl", *eight.glob("events.out.tfevents.*")]
+  before = [path.read_bytes() for path in own]
+  command(eight, "--mode=evaluate", make=changed(make_toy, evaluate=draws))
+  assert [path.read_bytes() for path in own] == before and len(own) == 2
+  assert [*eight.glob("events.out.tfevents.*")] == own[1:]
+  assert (eight / "samples" / "black-00000008.png").exists()
+
+
 def test_a_class_can_be_asked_of_a_model_that_knows_classes(tmp_path, capsys):
   workdir = tmp_path / "run"
   asked = ("--mode=sample", "--num_samples=2", "--steps=1", "--class_label=3")
@@ -268,7 +282,34 @@ def test_early_stopping_names_the_best(tmp_path, capsys):
   command(workdir, *stop, *periods, make=changed(make_toy, evaluate=falls_and_rises))
   printed = capsys.readouterr().out
   assert "no better eval/size in 2 evaluations; the best, 1, was at step 8" in printed
-  assert 8 in saved_steps(workdir) and max(saved_steps(workdir)) == 16
+  # each once: a step saved again would have a folder 00000016_1 in its place
+  folders = sorted(path.name for path in (workdir / "checkpoints").iterdir())
+  assert folders == ["00000008", "00000012", "00000016"]
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (["--config.stop.metric=losss"], "is not measured. Did you mean 'loss'?"),
+    (["--config.stop.metric=size"], "is not measured. What an evaluation measures is"),
+    (
+      ["--config.stop.metric=eval/sise", "--config.eval.every_steps=4"],
+      "is not measured. Did you mean 'eval/size'?",
+    ),
+  ],
+)
+def test_a_metric_that_is_not_measured_cannot_stop(
+  arguments, message, tmp_path, capsys
+):
+  error = refusal(capsys, tmp_path / "run", *arguments, make=make_toy)
+  assert message in error and len(read_rows(tmp_path / "run" / "metrics.jsonl")) < 2
+
+
+def test_early_stopping_that_could_never_act_leaves_nothing(tmp_path, capsys):
+  stop = "--config.stop.metric=eval/size"
+  error = refusal(capsys, tmp_path / "run", stop, make=make_toy)
+  assert "would be measured at the end only" in error
+  assert not (tmp_path / "run").exists()
 
 
 def test_the_experiments_are_listed(capsys, monkeypatch):

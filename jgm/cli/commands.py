@@ -7,7 +7,7 @@ from jgm.cli.console import (
   print_warnings,
 )
 from jgm.cli.flags import Options
-from jgm.cli.log import MetricsLog
+from jgm.cli.log import EvaluationLog
 from jgm.cli.opening import existing_run, run_to_train
 from jgm.cli.plan import plan
 from jgm.cli.processes import is_first, start_processes, wait_for_all
@@ -47,8 +47,8 @@ def _evaluate(run: Run) -> None:
   evaluations = evaluate(run, restored.state)
   if not is_first():
     return
-  with MetricsLog(run.folder.path) as log:
-    where = publish(run, log, evaluations, restored.state, restored.step)
+  log = EvaluationLog(run.folder.path)
+  where = publish(run, log, evaluations, restored.state, restored.step)
   print_texts(evaluations)
   print_results([evaluation.scalars for evaluation in evaluations], where=where)
   print_warnings(evaluations)

@@ -47,6 +47,8 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
   """
   path, _, preset = spec.partition(":")
   module = _load_module(path)
+  if not hasattr(module, "get_config"):
+    raise UserError(f"{path} is no experiment's config: it has no get_config")
   try:
     config = module.get_config(preset)
   except ValueError as error:
@@ -128,7 +130,8 @@ def _load_module(path: str) -> ModuleType:
       module = importlib.util.module_from_spec(spec)
       spec.loader.exec_module(module)
       return module
-  known = [f"configs/{file.name}" for file in (ROOT / "configs").glob("[!_b]*.py")]
+  names = {file.name for file in (ROOT / "configs").glob("[!_]*.py")} - {"base.py"}
+  known = [f"configs/{name}" for name in names]
   raise UserError(f"there is no config {path}.{did_you_mean(path, known)}")
 
 

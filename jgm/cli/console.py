@@ -298,10 +298,10 @@ def print_text(caption: str, text: str, *, console: Console | None = None) -> No
     console.print(Text(more, style="dim"), soft_wrap=True)
 
 
-def print_error(error: object, *, console: Console | None = None) -> None:
+def print_error(error: object) -> None:
   """Prints "error: ..." on the standard error, without a traceback."""
   text = Text.assemble(("error: ", "bold red"), str(error))
-  (console or make_console(sys.stderr)).print(text, soft_wrap=True)
+  make_console(sys.stderr).print(text, soft_wrap=True)
 
 
 def format_time(seconds: float) -> str:

@@ -25,7 +25,41 @@ _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _SAMPLE = re.compile(r"(?P<slug>.+)-(?P<step>\d{8,})\.(?P<kind>png|txt)")
 
 
-class MetricsLog:
+class EvaluationLog:
+  """A run's log beside the process that trains it, which is left its own files.
+
+  The rows of `metrics.jsonl` are only read, and there are no events.
+  """
+
+  def __init__(self, workdir: str | os.PathLike[str]):
+    self._workdir = epath.Path(workdir)
+
+  def rows(self) -> list[Row]:
+    """All rows, oldest first."""
+    return read_rows(self._workdir / "metrics.jsonl")
+
+  def write_image(self, step: int, caption: str, picture: ArrayLike) -> epath.Path:
+    """Writes a picture [H, W, 3] uint8 to `samples/CAPTION-STEP.png`; returns its path.
+
+    Raises:
+      ValueError: where the picture is not uint8 [H, W, 3].
+    """
+    return self._write_png(step, _slug(caption) or "picture", png_bytes(picture))
+
+  def write_text(self, step: int, caption: str, text: str) -> epath.Path:
+    """Writes a text to `samples/CAPTION-STEP.txt`, in UTF-8; returns its path."""
+    slug = _slug(caption) or "text"
+    path = self._workdir / "samples" / f"{slug}-{step:08d}.txt"
+    replace_file(path, text.rstrip("\n").encode() + b"\n")
+    return path
+
+  def _write_png(self, step: int, slug: str, png: bytes) -> epath.Path:
+    path = self._workdir / "samples" / f"{slug}-{step:08d}.png"
+    replace_file(path, png)
+    return path
+
+
+class MetricsLog(EvaluationLog):
   """What a run has measured: `metrics.jsonl`, `samples/*`, TensorBoard events.
 
   The rows, the pictures and the texts are what counts; the events are derived from
@@ -39,12 +73,12 @@ class MetricsLog:
     Raises:
       ValueError: where a row that is not the last cannot be read.
     """
-    self._workdir = epath.Path(workdir)
+    super().__init__(workdir)
     self._workdir.mkdir(parents=True, exist_ok=True)
     self._journal = Journal(self._workdir / "metrics.jsonl")
     self._events: EventFile | None = None
     content = self._journal.read()
-    whole = _encode_rows(read_rows(self._journal.path))
+    whole = _encode_rows(_decode(content, self._journal.path))
     if content != whole:
       self._journal.replace(whole)
 
@@ -64,27 +98,6 @@ class MetricsLog:
     self._open_events()
     self._journal.append(_encode(row))
     self._write_events(row)
-
-  def write_image(self, step: int, caption: str, picture: ArrayLike) -> epath.Path:
-    """Writes a picture [H, W, 3] uint8 to `samples/CAPTION-STEP.png`; returns its path.
-
-    Raises:
-      ValueError: where the picture is not uint8 [H, W, 3].
-    """
-    png = png_bytes(picture)
-    slug = _slug(caption) or "picture"
-    path = self._workdir / "samples" / f"{slug}-{step:08d}.png"
-    events = self._open_events()
-    replace_file(path, png)
-    events.image(step, slug, png, time.time())
-    return path
-
-  def write_text(self, step: int, caption: str, text: str) -> epath.Path:
-    """Writes a text to `samples/CAPTION-STEP.txt`, in UTF-8; returns its path."""
-    slug = _slug(caption) or "text"
-    path = self._workdir / "samples" / f"{slug}-{step:08d}.txt"
-    replace_file(path, text.rstrip("\n").encode() + b"\n")
-    return path
 
   def cut(self, step: int) -> list[Row]:
     """Removes what a run wrote after `step`, its checkpoint; returns the rows kept.
@@ -124,6 +137,12 @@ class MetricsLog:
     trace: TracebackType | None,
   ) -> None:
     self.close()
+
+  def _write_png(self, step: int, slug: str, png: bytes) -> epath.Path:
+    events = self._open_events()  # holds the pictures so far
+    path = super()._write_png(step, slug, png)
+    events.image(step, slug, png, time.time())
+    return path
 
   def _samples(self) -> list[tuple[epath.Path, re.Match[str]]]:
     folder = self._workdir / "samples"

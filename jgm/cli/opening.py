@@ -12,6 +12,7 @@ from jgm.cli.config import flatten, load_config, restore_config
 from jgm.cli.console import print_message
 from jgm.cli.errors import UserError, for_the_user
 from jgm.cli.flags import Options, default_workdir, parse
+from jgm.cli.log import read_rows
 from jgm.cli.processes import (
   check_same_config,
   check_shared,
@@ -25,6 +26,7 @@ from jgm.cli.run_folder import (
   read_facts,
   write_run_folder,
 )
+from jgm.cli.stopping import check_stop, standing
 from jgm.cli.train import train
 from jgm.core import checkpoint
 from jgm.core.experiment import Pretrained
@@ -48,8 +50,13 @@ def run_to_train(options: Options, make: Make) -> Run:
   Raises:
     UserError: if the config cannot be, or the folder holds another run.
   """
-  config = load_config(options.config_spec, options.overrides)
+  return _run_of(load_config(options.config_spec, options.overrides), options, make)
+
+
+def _run_of(config: ConfigDict, options: Options, make: Make) -> Run:
+  """`run_to_train` of a config, which may be that of a run that is there."""
   check_same_config(config)
+  check_stop(config)
   folder = open_run_folder(
     options.workdir,
     experiment=options.experiment,
@@ -138,12 +145,9 @@ def abstract_pretrained(needs: Mapping[str, Pretrained]) -> dict[str, PyTree]:
 def _load(name: str, need: Pretrained) -> PyTree:
   make, workdir = _make_of(need.experiment), _workdir_of(need)
   _check_agreement(name, need)  # before minutes of training
-  total_steps = load_config(need.config).total_steps
-  steps = checkpoint.steps(str(workdir / "checkpoints"))
-  if first_says(max(steps, default=0) < total_steps):
+  if not first_says(_has_ended(need)):
     print_message(f"{name}: training {need.experiment} in {workdir} first")
-    arguments = [f"--config={need.config}", f"--workdir={workdir}"]
-    train(run_to_train(parse(make, arguments), make))
+    train(_needed_run(need, make))
   run = existing_run(workdir, make)
   restored = checkpoint.restore(
     str(run.folder.checkpoints),
@@ -154,6 +158,32 @@ def _load(name: str, need: Pretrained) -> PyTree:
   print_message(f"{name}: {need.field} of {workdir} at step {restored.step}")
   state = jax.device_get(restored.state)  # the program says where it is to lie
   return state if run.config.num_seeds == 1 else jax.tree.map(lambda x: x[0], state)
+
+
+def _has_ended(need: Pretrained) -> bool:
+  """Whether the other run is there, and at its own end: the last step, or an early one.
+
+  A row after the newest checkpoint does not count: a run that goes on cuts it off.
+  """
+  workdir, config = _workdir_of(need), _config_of(need)
+  taken = max(checkpoint.steps(str(workdir / "checkpoints")), default=0)
+  if taken >= config.total_steps or config.stop.metric is None:
+    return taken >= config.total_steps
+  rows = read_rows(workdir / "metrics.jsonl")
+  best = standing([row for row in rows if row["step"] <= taken], **config.stop)
+  return best is not None and best.is_over
+
+
+def _needed_run(need: Pretrained, make: Make) -> Run:
+  """The other run, to be trained: a new one, or one that was left before its end."""
+  workdir = _workdir_of(need)
+  arguments = [f"--config={need.config}", f"--workdir={workdir}"]
+  options = parse(make, arguments)
+  if (workdir / "config.json").exists():
+    facts = read_facts(workdir)
+    spec, command = facts["config_spec"], facts["command"]
+    options = options._replace(config_spec=spec, command=command)
+  return _run_of(_config_of(need), options, make)
 
 
 def _abstract(need: Pretrained) -> PyTree:

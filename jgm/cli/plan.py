@@ -15,6 +15,7 @@ from jgm.cli.flags import Options
 from jgm.cli.opening import abstract_pretrained
 from jgm.cli.plan_table import print_plan
 from jgm.cli.run import Make, make_config_program, make_experiment
+from jgm.cli.storage import replace_file
 from jgm.cli.waiting import waiting
 from jgm.core.experiment import Experiment
 from jgm.core.program import Program
@@ -71,8 +72,7 @@ def _write(planned: Plan, options: Options) -> epath.Path:
   text = json.dumps(to_json(planned), indent=2) + "\n"
   path = options.workdir / "plan.json"
   with for_the_user(OSError):
-    options.workdir.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    replace_file(path, text.encode())
   return path
 
 
@@ -118,7 +118,7 @@ def _largest_batch(
 ) -> int | None:
   """The largest batch that fits, which is told; another is compiled to know it."""
   assert topology.chip is not None and call.batch_size
-  limit, num_devices = topology.chip.memory, len(topology.devices)
+  limit, num_devices = topology.chip.memory, call.program.batch_devices
   first = Filled(call.batch_size, measured.memory.total)
   size = second_batch_size(first, limit, num_devices=num_devices)
   try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -11,14 +10,9 @@ from jgm.plan import Plan
 from jgm.plan.roofline import Estimate
 
 
-def print_plan(plan: Plan, console: Console | None = None) -> None:
-  """Prints a plan as a table.
-
-  Args:
-    plan: the plan.
-    console: where to print; None is the standard output.
-  """
-  console = wide_console(console)
+def print_plan(plan: Plan) -> None:
+  """Prints a plan as a table."""
+  console = wide_console()
   table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
   for name, value in _rows(plan):
     table.add_row(Text(name), Text(value))
@@ -33,7 +27,8 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
   yield "topology", f"{plan.topology}, {plan.num_devices} devices"
   yield "parameters", f"{plan.parameters:,}"
   if plan.batch_size:
-    yield "batch", f"{plan.batch_size}, {plan.batch_size // plan.num_devices} a device"
+    of_one = plan.batch_size // plan.batch_devices
+    yield "batch", f"{plan.batch_size}, {of_one} a device"
   yield from _memory_rows(plan)
   yield "operations", f"{plan.work.flops:.3g} flops a device and step"
   yield "memory traffic", f"{_show_bytes(plan.work.num_bytes)} a device and step"

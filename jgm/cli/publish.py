@@ -5,16 +5,22 @@ from typing import Any
 
 import jax
 
-from jgm.cli.log import MetricsLog
+from jgm.cli.config import flatten
+from jgm.cli.log import EvaluationLog
 from jgm.cli.run import Run
+from jgm.cli.storage import replace_file
 from jgm.core.experiment import Evaluation
 from jgm.core.state import PyTree
 from jgm.data.text_spec import TextSpec
-from jgm.eval.report import write_report
+from jgm.eval.report import render
 
 
 def publish(
-  run: Run, log: MetricsLog, evaluations: Sequence[Evaluation], state: PyTree, step: int
+  run: Run,
+  log: EvaluationLog,
+  evaluations: Sequence[Evaluation],
+  state: PyTree,
+  step: int,
 ) -> dict[str, Any]:
   """Writes the pictures and texts into `samples/`, and the report.
 
@@ -34,12 +40,11 @@ def publish(
     log.write_text(step, caption, text)
   facts = run.folder.facts
   rows = log.rows()
-  report = write_report(
-    run.folder.path,
+  page = render(
     title=run.folder.path.name,
     command=facts["command"],
     docstring=run.docstring,
-    config=facts["config"],
+    config=flatten(facts["config"]),
     versions=facts["versions"],
     rows=rows,
     evaluations=evaluations,
@@ -54,6 +59,8 @@ def publish(
       "git commit": facts["git_commit"],
     },
   )
+  report = run.folder.path / "report.html"
+  replace_file(report, page.encode())
   return {"report": report, "samples": run.folder.samples}
 
 

@@ -1,5 +1,6 @@
 """`--mode=sample`: a picture or a text, and the samples themselves."""
 
+import io
 import itertools
 from typing import Any
 
@@ -12,10 +13,11 @@ from jgm.cli.errors import for_the_user
 from jgm.cli.flags import Options
 from jgm.cli.processes import is_first
 from jgm.cli.run import Run, of_seed, restore_whole
+from jgm.cli.storage import replace_file
 from jgm.core.program import base_key
 from jgm.data.text_spec import TextSpec
 from jgm.eval.passages import sample_text
-from jgm.eval.pictures import sample_picture, write_png
+from jgm.eval.pictures import png_bytes, sample_picture
 
 
 def sample(run: Run, options: Options) -> None:
@@ -46,8 +48,9 @@ def sample(run: Run, options: Options) -> None:
   arrays = {"samples": jax.device_get(samples), **facts, **options.conditions}
   _keep_earlier(run.folder.samples)
   path = run.folder.samples / "samples.npz"
-  with path.open("wb") as file:
-    np.savez_compressed(file, **{k: np.asarray(v) for k, v in arrays.items()})  # type: ignore[arg-type]
+  file = io.BytesIO()
+  np.savez_compressed(file, **{k: np.asarray(v) for k, v in arrays.items()})  # type: ignore[arg-type]
+  replace_file(path, file.getvalue())
   print_message(f"{options.num_samples} samples of step {restored.step}:\n  {path}")
   if run.experiment.data is not None:
     _show(arrays["samples"], run.experiment.data.spec, path, options)
@@ -58,12 +61,12 @@ def _show(samples: Any, spec: Any, path: epath.Path, options: Options) -> None:
   if isinstance(spec, TextSpec):
     text = sample_text(samples, spec.tokenizer, options.conditions.get("prompt", ""))
     shown = path.with_suffix(".txt")
-    shown.write_text(text + "\n", encoding="utf-8")
+    replace_file(shown, f"{text}\n".encode())
     print_message(f"  {shown}")
     print_text("samples", text)
   else:
     shown = path.with_suffix(".png")
-    write_png(shown, sample_picture(samples, spec))
+    replace_file(shown, png_bytes(sample_picture(samples, spec)))
     print_message(f"  {shown}")
 
 

@@ -18,9 +18,8 @@ from jgm.cli.profile import Profiler
 from jgm.cli.publish import publish
 from jgm.cli.run import Run, evaluate, logged_scalars
 from jgm.cli.signals import catch_signals
-from jgm.cli.stopping import Standing, standing
+from jgm.cli.stopping import Standing, check_measured, standing
 from jgm.core import checkpoint
-from jgm.core.choice import did_you_mean
 from jgm.core.experiment import Evaluation
 from jgm.core.loop import Chunk
 from jgm.core.loop import train as training
@@ -109,7 +108,8 @@ class _Session:
       if self._evaluates_at(step):
         self.evaluate(state, step)
       if self._has_row_at(step) and self._is_over():
-        self._save(state, step)
+        if not self._saves_at(step):
+          self._save(state, step)
         break
     return state, step
 
@@ -147,6 +147,7 @@ class _Session:
       self.window.clear()
     self.progress.update(chunk.step, row)
     if row is not None:
+      check_measured(self.config.stop.metric, row, evaluated=False)
       if speed := self.progress.steps_per_second:
         row["time/steps_per_second"] = speed
       self.log.write(chunk.step, row)
@@ -178,20 +179,15 @@ class _Session:
       with self.progress.doing("evaluating"):
         whole = self.run.program.whole(state)
         evaluations = evaluate(self.run, whole)
-        self._check_stop_metric(logged_scalars(evaluations))
+        row = logged_scalars(evaluations)
+        check_measured(self.config.stop.metric, row, evaluated=True)
         if not self._is_evaluated(step):
-          self.log.write(step, logged_scalars(evaluations))
+          self.log.write(step, row)
         where = {}
         if is_first():
           where = publish(self.run, self.log, evaluations, whole, step)
       self.evaluated = (step, (evaluations, where))
     return self.evaluated[1]
-
-  def _check_stop_metric(self, row: dict[str, Any]) -> None:
-    metric = self.config.stop.metric
-    if metric is not None and metric.startswith("eval/") and metric not in row:
-      hint = did_you_mean(metric, row)
-      raise UserError(f"config.stop.metric={metric!r} is not measured.{hint}")
 
   def _standing(self) -> Standing | None:
     stop = self.config.stop

@@ -12,7 +12,8 @@ def parse_value(text: str, kind: type | None, like: Any = None) -> Any:
     kind: bool, int, float, str or tuple; None takes it as Python writes it, or else as
       text.
     like: what it stands in for: where this is None, "none" is None even for a text; and
-      a tuple's items are of the types of its items, where it has any.
+      a tuple's items are of the types of its items, where it has any: whole numbers
+      become floats where all of these are.
 
   Returns:
     The value.
@@ -27,7 +28,10 @@ def parse_value(text: str, kind: type | None, like: Any = None) -> Any:
   try:
     return _of_kind(text, kind, like)
   except (ValueError, KeyError, SyntaxError) as error:
-    raise ValueError(f"a value of type {kind.__name__} is wanted") from error
+    wanted = (
+      f"such as {like!r}" if kind is tuple and like else f"of type {kind.__name__}"
+    )
+    raise ValueError(f"a value {wanted} is wanted") from error
 
 
 def _of_kind(text: str, kind: type, like: Any) -> Any:
@@ -37,6 +41,8 @@ def _of_kind(text: str, kind: type, like: Any) -> Any:
     value = ast.literal_eval(text)
     value = tuple(value) if isinstance(value, tuple | list) else (value,)
     wanted = {type(item) for item in like or ()}
+    if wanted == {float}:
+      value = tuple(float(item) if type(item) is int else item for item in value)
     if wanted and {type(item) for item in value} - wanted:
       raise ValueError(text)
     return value

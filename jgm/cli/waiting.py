@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -13,11 +13,7 @@ from jgm.cli.console import format_time, is_interactive, make_console, print_mes
 
 @contextlib.contextmanager
 def waiting(
-  what: str,
-  *,
-  every: float = 30.0,
-  console: Console | None = None,
-  clock: Callable[[], float] = time.monotonic,
+  what: str, *, every: float = 30.0, console: Console | None = None
 ) -> Iterator[None]:
   """Shows `what` and for how long, while the context lasts.
 
@@ -25,9 +21,8 @@ def waiting(
     what: "compiling for v5e:4x4".
     every: seconds between the lines that are printed where there is no terminal.
     console: where to print; None is the standard output.
-    clock: seconds, for tests.
   """
-  console, start = console or make_console(), clock()
+  console, start = console or make_console(), time.monotonic()
   if is_interactive(console):
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -39,7 +34,7 @@ def waiting(
   def tell() -> None:
     print_message(what, console=console)
     while not ended.wait(every):
-      print_message(f"{what}, {format_time(clock() - start)}", console=console)
+      print_message(f"{what}, {format_time(time.monotonic() - start)}", console=console)
 
   thread = threading.Thread(target=tell, daemon=True)
   thread.start()

@@ -14,6 +14,7 @@ from jgm.cli.train import train
 from jgm.compare.evaluations import network_evaluations
 from jgm.compare.methods import Method
 from jgm.compare.timing import LONG_ENOUGH, StepTimer, time_file
+from jgm.core import checkpoint
 from jgm.core.experiment import Evaluation, Scalar
 from jgm.core.program import base_key
 from jgm.core.state import Array, TrainState
@@ -82,7 +83,11 @@ def enter(method: Method, total_steps: int, *, seed: int) -> Entry:
 
   Returns:
     The Entry.
+
+  Raises:
+    UserError: if it was trained for longer: nobody can take that back.
   """
+  _check_not_beyond(method, total_steps)
   run = run_to_train(method.options(total_steps), method.make)
   state, evaluation = _train(run, method)
   samples, seconds = _draw(run, state, seed)
@@ -121,6 +126,15 @@ def check_measured_alike(
         f"{other.name} measured {name} otherwise than {first.name}: floor and ceiling "
         f"are {ends[1]}, not {ends[0]}"
       )
+
+
+def _check_not_beyond(method: Method, total_steps: int) -> None:
+  taken = max(checkpoint.steps(str(method.workdir / "checkpoints")), default=0)
+  if taken > total_steps:
+    raise UserError(
+      f"{method.name} has trained {taken} steps in {method.workdir}, and the budget is "
+      f"{total_steps}: give this comparison a --workdir of its own"
+    )
 
 
 def _train(run: Run, method: Method) -> tuple[TrainState, Evaluation]:

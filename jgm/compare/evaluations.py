@@ -27,13 +27,15 @@ def network_evaluations(config: ConfigDict) -> int | None:
     config: a run's.
 
   Returns:
-    1 of a generator, which makes samples in one pass; None where the config does not
-    tell: an adaptive solver, or guidance, which asks more than one network. Property:
-    what a denoiser counts that is called one by one.
+    1 of a generator, which makes samples of noise in one pass; None where the config
+    does not tell: an adaptive solver, chains of its own, or guidance, which asks more
+    than one network. Property: what a denoiser counts that is called one by one.
   """
-  if "sampler" not in config.sample:
+  if "noise_dimension" in config:
     return 1
-  if "guidance" in config or config.sample.sampler not in BY_SAMPLER:
+  if "guidance" in config or "sampler" not in config.sample:
+    return None
+  if config.sample.sampler not in BY_SAMPLER:
     return None
   count = BY_SAMPLER[config.sample.sampler]
   return count(config.sample.num_steps, config.samplers)

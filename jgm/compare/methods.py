@@ -1,7 +1,7 @@
 """Which methods are compared, each as the command line that would train it alone."""
 
 import importlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from etils import epath
 from ml_collections import ConfigDict
@@ -12,6 +12,7 @@ from jgm.cli.flags import Options, parse
 from jgm.cli.run import Make, make_experiment
 from jgm.core.choice import did_you_mean
 from jgm.core.experiment import Dataset
+from jgm.data.spec import DataSpec
 
 
 class Method(NamedTuple):
@@ -42,7 +43,7 @@ def read_methods(config: ConfigDict, workdir: epath.Path) -> list[Method]:
 
   Raises:
     UserError: for a name, a preset or a change that is none (the nearest is named), or
-      methods that are not all of one dataset and one seed.
+      methods that are not all of one dataset, which can be drawn, and one seed.
   """
   if len(set(config.methods)) < max(1, len(config.methods)):
     raise UserError(f"config.methods={config.methods!r}: one or more, each once")
@@ -69,10 +70,25 @@ def _read(name: str, config: ConfigDict, workdir: epath.Path) -> Method:
   options = parse(make, arguments)
   own = load_config(options.config_spec, options.overrides)
   data = make_experiment(make, own).data
-  if data is None or own.num_seeds != 1:
-    why = "has no data" if data is None else "would be several runs: one seed each"
+  why = "has no data" if data is None else _obstacle(data, own)
+  if data is None or why:
     raise UserError(f"{name} cannot be compared: it {why}")
   return Method(name, make, arguments, own, data, folder)
+
+
+def _obstacle(data: Dataset, config: ConfigDict) -> str | None:
+  """Why it cannot be compared; None where it can."""
+  if config.num_seeds != 1:
+    return "would be several runs: one seed each"
+  if not _can_be_drawn(data.spec):
+    return f"is of {data.name}, neither images nor points in the plane"
+  return None
+
+
+def _can_be_drawn(spec: Any) -> bool:
+  if not isinstance(spec, DataSpec):
+    return False
+  return spec.shape == (2,) or (len(spec.shape) == 3 and spec.shape[2] in (1, 3))
 
 
 def _settings(name: str, config: ConfigDict) -> list[str]:

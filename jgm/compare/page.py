@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jgm.cli.config import flatten
 from jgm.compare.entry import Entry
 from jgm.compare.table import Cell, Row, Table
 from jgm.eval.page import (
@@ -67,7 +68,7 @@ def render_comparison(
     numbers=_numbers(table),
     curves=_methods(entries),
     facts=facts_list(facts),
-    details=details(docstring, run["config"], run["versions"]),
+    details=details(docstring, flatten(run["config"]), run["versions"]),
   )
 
 

@@ -40,24 +40,26 @@ def publish(
     entries: the methods, all measured alike.
     failures: those that came to nothing. Where all did, there is only the JSON.
   """
+  entries = ranking(entries, config.quantities[0])
+  table = make_table(entries, failures, config.quantities)
+  warnings = list(warnings_of(config.budget, entries))
   if entries:
-    entries = ranking(entries, config.quantities[0])
     sheets = make_sheets(entries, data, config.quantities[0], config.num_shown)
     replace_file(folder.path / "samples.png", png_bytes(poster(sheets)))
     page = render_comparison(
       docstring=docstring,
-      table=make_table(entries, failures, config.quantities),
+      table=table,
       sheets=sheets,
       entries=entries,
-      warnings=[*warnings_of(config.budget, entries), *_told(failures)],
+      warnings=[*warnings, *_told(failures)],
       run=folder.facts,
       facts=_facts(folder, config, data),
     )
     replace_file(folder.path / "report.html", page.encode())
   text = json.dumps(to_json(folder, entries, failures), indent=2, allow_nan=False)
   replace_file(folder.path / "results.json", text.encode() + b"\n")
-  print_table(make_table(entries, failures, config.quantities))
-  for warning in warnings_of(config.budget, entries):
+  print_table(table)
+  for warning in warnings:
     print_message(f"warning: {warning}")
   for name in ("report.html", "samples.png", "results.json")[0 if entries else 2 :]:
     print_message(f"{folder.path / name}")

@@ -7,9 +7,7 @@ from einops import rearrange
 
 from jgm.compare.entry import Entry
 from jgm.core.experiment import Dataset
-from jgm.data.spec import DataSpec
-from jgm.eval.pictures import PAPER, Picture, captioned, sample_grid
-from jgm.eval.plots import scatter_2d
+from jgm.eval.pictures import PAPER, Picture, captioned, sample_picture
 from jgm.eval.results import format_number
 
 CELL = 48  # px, of an image, as nearly as it divides: many sheets stand on one page
@@ -34,13 +32,17 @@ def make_sheets(
     samples are shown as they were drawn: none is chosen.
   """
   spec = data.spec
+  enlarge = max(1, CELL // max(spec.shape[:2]))
   real = np.asarray(data.split("test")["x"])
   num_shown = min(num_shown, len(real), *(len(entry.samples) for entry in entries))
   shown = {_caption(REAL, entries[0].scalars[quantity].floor): real[:num_shown]}
   for entry in entries:
     value = entry.scalars[quantity].value
     shown[_caption(entry.name, value)] = entry.samples[:num_shown]
-  return {caption: _draw(rows, spec) for caption, rows in shown.items()}
+  return {
+    caption: sample_picture(rows, spec, enlarge=enlarge)
+    for caption, rows in shown.items()
+  }
 
 
 def poster(sheets: Mapping[str, Picture]) -> Picture:
@@ -65,10 +67,3 @@ def poster(sheets: Mapping[str, Picture]) -> Picture:
 
 def _caption(name: str, value: float | None) -> str:
   return f"{name}: {format_number(value)}"
-
-
-def _draw(rows: np.ndarray, spec: DataSpec) -> Picture:
-  if len(spec.shape) == 1:
-    return scatter_2d(rows)
-  enlarge = max(1, CELL // max(spec.shape[:2]))
-  return sample_grid(rows, low=spec.low, high=spec.high, enlarge=enlarge)

@@ -8,7 +8,7 @@ whether that is true.
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,13 +25,11 @@ __all__ = [
   "CheckpointMismatch",
   "Restored",
   "clean_up",
-  "read_metadata",
   "restore",
   "save",
   "steps",
 ]
 
-T = TypeVar("T")
 _warn = logging.getLogger("jgm").warning
 
 
@@ -139,33 +137,6 @@ def restore(
   return _newest_whole(directory, step, load, warn)
 
 
-def read_metadata(
-  directory: Any, *, step: int | None = None, warn: Callable[[str], None] = _warn
-) -> tuple[int, dict[str, Any]]:
-  """The step and metadata of the newest checkpoint with a sound manifest.
-
-  The arrays are not read, so `restore` may still find that they are damaged.
-
-  Args:
-    directory: the folder of the run's checkpoints.
-    step: take this step or none.
-    warn: is told of a damaged manifest.
-
-  Returns:
-    (step, metadata).
-
-  Raises:
-    CheckpointDamaged: no manifest is whole.
-    CheckpointError: there is no checkpoint, or it may not be read.
-  """
-
-  def load(folder: storage.Folder) -> tuple[int, dict[str, Any]]:
-    body = reading.read_manifest(folder)
-    return body.step, body.metadata
-
-  return _newest_whole(directory, step, load, warn)
-
-
 def steps(directory: Any) -> list[int]:
   """The steps that have a complete checkpoint, oldest first, damaged or not.
 
@@ -222,9 +193,9 @@ def _write_errors(directory: Any, action: str) -> Iterator[None]:
 def _newest_whole(
   directory: Any,
   step: int | None,
-  load: Callable[[storage.Folder], T],
+  load: Callable[[storage.Folder], Restored],
   warn: Callable[[str], None],
-) -> T:
+) -> Restored:
   found = [f for f in storage.agreed_folders(directory) if step in (None, f.step)][::-1]
   if not found:
     which = "checkpoint" if step is None else f"checkpoint of step {step}"

@@ -44,11 +44,15 @@ class Dataset(NamedTuple):
 
 
 class Scalar(NamedTuple):
-  """A measured number, beside what it could be at best and at worst."""
+  """A measured number, beside what it could be at best and at worst.
+
+  At best: the same quantity of real data against real data, or the optimum where it is
+  known. At worst: that of a model that knows nothing.
+  """
 
   value: float
-  floor: float | None = None  # the same quantity for real data against real data
-  ceiling: float | None = None  # the same quantity for a model that knows nothing
+  floor: float | None = None  # at best
+  ceiling: float | None = None  # at worst
   better: Literal["lower", "higher", "equal to floor"] = "lower"
   note: str = ""  # what it was measured with: the feature net, N, the seed
 
@@ -77,9 +81,9 @@ class LogProb(NamedTuple):
 class Pretrained(NamedTuple):
   """What an experiment needs of another run; of its first seed, if it has several.
 
-  Where that run has not ended, it is trained first, by `config`. One that has is taken
-  as it was configured, and only its shapes once training has begun: these are kept by
-  the checkpoints.
+  Where there is none, it is trained first, by `config`; where it has not ended, to its
+  end, as it was configured. One that has is taken as it is, and only its shapes once
+  training has begun: these are kept by the checkpoints.
   """
 
   experiment: str  # the name of a file in experiments/

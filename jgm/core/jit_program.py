@@ -119,6 +119,7 @@ def make_jit_program(
     abstract=abstract,
     num_seeds=num_seeds,
     steps_per_call=steps_per_call,
+    batch_devices=1 if seeds_over_data else mesh.shape[DATA_AXIS],
     options=options,
   )
 

@@ -15,14 +15,12 @@ from collections.abc import Mapping, Sequence
 import jax
 from jax.sharding import AxisType, Mesh
 
-from jgm.core.collectives import DATA_AXIS, MODEL_AXIS, pmean, shared_key
+from jgm.core.collectives import DATA_AXIS, MODEL_AXIS
 from jgm.core.experiment import Experiment
 from jgm.core.jit_program import make_jit_program
 from jgm.core.program import Program
 from jgm.core.replicas import make_pmap_program
 from jgm.core.state import PyTree
-
-__all__ = ["make_mesh", "make_program", "pmean", "shared_key"]
 
 STRATEGIES = ("jit", "pmap")
 

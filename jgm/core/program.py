@@ -31,6 +31,7 @@ class Program(NamedTuple):
   abstract: PyTree  # the whole state's shapes, dtypes and shardings
   num_seeds: int
   steps_per_call: int
+  batch_devices: int  # over how many each batch is spread; 1: each has it whole
   options: Mapping[str, str] = {}  # with which XLA compiles a call
 
 

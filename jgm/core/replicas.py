@@ -171,4 +171,5 @@ def make_pmap_program(
     abstract=abstract,
     num_seeds=1,
     steps_per_call=steps_per_call,
+    batch_devices=num_replicas,
   )

@@ -20,10 +20,8 @@ from jax.sharding import Mesh, PartitionSpec
 from jgm.core.collectives import DATA_AXIS, MODEL_AXIS
 from jgm.core.state import PyTree, TrainState
 
-SMALL = (
-  2**16
-)  # elements, up to which a leaf is replicated: it is hardly worth a message
-
+# Elements, up to which a leaf is replicated: it is hardly worth a message.
+SMALL = 2**16
 
 # A regular expression of how the paths of some parameters end, "attention/qkv/kernel";
 # which of their axes is cut over `model`; and the number of pieces of that axis that

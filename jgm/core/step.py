@@ -61,8 +61,8 @@ def gradient_step(
 def repeat(step: Step, num_steps: int | None = None) -> Step:
   """A step that takes `step` many times: once for each slice of the batch.
 
-  A batch [B, ...] is cut into n slices by `rearrange("(b n) ... -> n b ...", n=n)`,
-  not by "(n b)": so each device of a mesh keeps the rows that it has.
+  It cuts nothing. `jgm.data.slices.slices` has cut the batch before, each device's part
+  of it where it lies.
 
   Args:
     step: the inner Step; its key is the outer key with the index folded in.

@@ -41,6 +41,8 @@ __all__ = [
   "to_uint8",
 ]
 
+TEXTS = (*EMBEDDED_TEXT, NO_PROMPT)  # NO_PROMPT is a text of nothing
+
 
 def make_dataset(
   name: str,
@@ -61,7 +63,8 @@ def make_dataset(
   Args:
     name: an embedded dataset (`EMBEDDED`), or any of TFDS's as name[/config][:version];
       or either with "_over_photos" after it, grey images blended over photographs. With
-      a `context`, a text: one of `EMBEDDED_TEXT`, or any of TFDS's that has some.
+      a `context`, a text: one of `EMBEDDED_TEXT`, "no_prompt", or any of TFDS's that
+      has some.
     batch_size: the global batch size, B.
     seed: the seed of the order, the flips and the draws: the data's own.
     data_dir: where TFDS datasets are kept, a folder or `gs://...`; default: TFDS's.
@@ -96,9 +99,11 @@ def make_dataset(
       tokenizer=tokenizer,
       vocab_size=vocab_size,
     )
-  if name in EMBEDDED_TEXT:
+  if name in TEXTS:
     raise DatasetError(f"{name} is text: config.data.context says how much at a time")
   if name.endswith(SUFFIX):
+    if name.removesuffix(SUFFIX) in TEXTS:
+      raise DatasetError(f"{name}: text is not laid over photographs, images are")
     digits = make_dataset(
       name.removesuffix(SUFFIX),
       batch_size=batch_size,
@@ -128,7 +133,7 @@ def _make_text(name: str, of_tfds: dict[str, Any], **options: Any) -> Dataset:
   if name in EMBEDDED or name.endswith(SUFFIX):
     raise DatasetError(
       f"{name} is no text, and config.data.context is of text alone. Embedded texts: "
-      + ", ".join(EMBEDDED_TEXT)
+      + ", ".join(TEXTS)
     )
   if name == "docs":
     return make_docs(**options)

@@ -14,8 +14,9 @@ def pair_domains(source: Dataset, target: Dataset) -> Dataset:
 
   Args:
     source: images [H, W, C] in memory, with labels.
-    target: the same of another domain, with the same classes. Its order should be one
-      of its own (another seed): else the rows of a batch may be the same digits twice.
+    target: the same of another domain, with the same classes and batch size. Its order
+      should be one of its own (another seed): else the rows of a batch may be the same
+      digits twice.
 
   Returns:
     A Dataset of batches {"x": float32 [B, H, W, C], "label": int32 [B], "x_target":
@@ -23,10 +24,13 @@ def pair_domains(source: Dataset, target: Dataset) -> Dataset:
     `split` also has "label_target", which is for measuring. No batch depends on it.
 
   Raises:
-    DatasetError: if the images or the classes do not go together, or the data are not
-      held in memory.
+    DatasetError: if the images, the classes or the batch sizes do not go together, or
+      the data are not held in memory.
   """
   spec = common_spec(source, target)
+  if source.batch_size != target.batch_size:
+    sizes = f"{source.batch_size} and {target.batch_size}"
+    raise DatasetError(f"two domains have one batch size B each step, not {sizes}")
 
   @functools.cache
   def arrays() -> PyTree:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from jgm.core.choice import nearest
 from jgm.data.errors import DatasetError
+from jgm.data.no_prompt import NO_PROMPT
 from jgm.data.remote import is_remote, mirror
 from jgm.data.spec import DataSpec
 from jgm.data.toys import TOYS
@@ -95,11 +96,11 @@ def _not_found(name: Name, data_dir: str, folder: pathlib.Path) -> str:
     choices = ", ".join(f"{name.dataset}/{config}" for config in configs)
     return f"dataset {name.dataset!r} has several configs in {data_dir}: {choices}"
   prepared = [path.parent.parent.name for path in folder.parent.glob(f"*/*/{INFO}")]
-  known = {*EMBEDDED, *EMBEDDED_TEXT, *prepared, *catalogue()}
+  embedded = (*EMBEDDED, *EMBEDDED_TEXT, NO_PROMPT)
+  known = {*embedded, *prepared, *catalogue()}
   if name.dataset not in known:
     return (
-      f"{unknown(name.dataset, known)} Embedded: "
-      f"{', '.join((*EMBEDDED, *EMBEDDED_TEXT))}; "
+      f"{unknown(name.dataset, known)} Embedded: {', '.join(embedded)}; "
       f"prepared in {data_dir}: {', '.join(sorted(prepared)) or 'none'}"
     )
   return (

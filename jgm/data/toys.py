@@ -46,14 +46,12 @@ def draw_moons(key: Array, n: int, *, noise: float = 0.1) -> tuple[Array, Array]
   return x + noise * jax.random.normal(key_noise, (n, 2)), label
 
 
-def draw_rings(
-  key: Array, n: int, *, num_rings: int = 3, noise: float = 0.05
-) -> tuple[Array, Array]:
+def draw_rings(key: Array, n: int, *, noise: float = 0.05) -> tuple[Array, Array]:
   """Circles of radii 2/3, 4/3, 2 around the origin, equally likely; label: which."""
   key_label, key_angle, key_noise = jax.random.split(key, 3)
-  label = jax.random.randint(key_label, (n,), 0, num_rings)
+  label = jax.random.randint(key_label, (n,), 0, 3)
   angle = jax.random.uniform(key_angle, (n,), maxval=2 * math.pi)
-  radius = 2.0 * (label + 1) / num_rings
+  radius = 2.0 * (label + 1) / 3
   x = radius[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
   return x + noise * jax.random.normal(key_noise, (n, 2)), label
 

@@ -21,9 +21,8 @@ from jgm.losses.reverse_chain import (
   prior_kl,
   step_kl,
 )
-from jgm.noise import Schedule, diffuse, discrete_steps
+from jgm.noise import VARIANCES, Schedule, diffuse, discrete_steps
 
-VARIANCES = ("learned", "large", "small")
 NUM_POINTS = 30  # at most, of each line in the picture
 
 

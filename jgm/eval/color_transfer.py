@@ -97,7 +97,7 @@ def distances(
 
   def distance(x: np.ndarray, y: np.ndarray) -> float:
     same_directions = jax.random.clone(key)
-    return LEVELS * float(measure(x, y, same_directions)) ** 0.5
+    return LEVELS * float(measure(x, y, key=same_directions)) ** 0.5
 
   real, found = columns["photograph"], {}
   for index, name in enumerate(TEMPLE_AND_FLOWER):

@@ -16,7 +16,7 @@ from jgm.core.state import Array
 from jgm.eval.canvas import PRINT, as_points, new_figure, set_title, to_picture
 from jgm.eval.plots import Frame, draw_points, outside_note, set_frame
 
-Score = Callable[[Array], Array]  # x [N, 2] -> [N]
+Critic = Callable[[Array], Array]  # x [N, 2] -> [N]
 
 # From what the critic takes for samples to what it takes for real: light throughout,
 # in grey too, so that points are seen on all of it.
@@ -28,7 +28,7 @@ LEAVE_OUT = 0.02  # of the places: the highest and lowest scores do not set the 
 
 
 def critic_field(
-  score: Score,
+  score: Critic,
   samples: ArrayLike,
   real: ArrayLike,
   *,
@@ -78,7 +78,7 @@ def critic_field(
   return to_picture(figure)
 
 
-def score_on_grid(score: Score, ticks: NDArray[np.float64]) -> NDArray[np.float64]:
+def score_on_grid(score: Critic, ticks: NDArray[np.float64]) -> NDArray[np.float64]:
   """The scores at all places (ticks[j], ticks[i]) as [i, j], from one call."""
   places = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
   scores = np.asarray(score(jnp.asarray(places, jnp.float32)), np.float64)

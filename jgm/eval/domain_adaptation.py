@@ -65,7 +65,11 @@ def trained(experiment: Experiment, config: ConfigDict) -> PyTree:
   Returns:
     `ema_params`. Property: those of a run by the same config.
   """
-  program = make_program(experiment, **config.parallel)
+  parallel = config.parallel
+  is_alone = parallel.data_devices * parallel.model_devices == 1
+  # One device is this process's own: each of several trains for itself.
+  devices = jax.local_devices()[:1] if is_alone else None
+  program = make_program(experiment, **parallel, devices=devices)
   state = program.init(config.seed)
   for chunk in train(experiment, program, state, total_steps=config.total_steps):
     state = chunk.state

@@ -7,12 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 from jgm.data.spec import DataSpec, to_uint8
 from jgm.eval.canvas import PRINT, new_figure, set_title, style, to_picture
+from jgm.eval.pictures import Picture
 
-Picture = NDArray[np.uint8]
 Pair = tuple[np.ndarray, np.ndarray]  # of the source, and of the target
 Batch = Mapping[str, Any]
 
@@ -89,7 +88,7 @@ def feature_sheet(features: Mapping[str, Pair], test: Batch) -> Picture:
   for row, (name, pair) in enumerate(features.items()):
     some = [each[:NUM_POINTS] for each in pair]
     labels = [test[key][:NUM_POINTS] for key in ("label", "label_target")]
-    together, share = principal_plane(np.concatenate(some))
+    together, share = in_widest_plane(np.concatenate(some))
     points = np.split(together, [len(some[0])])
     by_domain, by_class = (
       figure.add_subplot(len(features), 2, 2 * row + column) for column in (1, 2)
@@ -109,7 +108,7 @@ def feature_sheet(features: Mapping[str, Pair], test: Batch) -> Picture:
   return to_picture(figure)
 
 
-def principal_plane(features: np.ndarray) -> tuple[np.ndarray, float]:
+def in_widest_plane(features: np.ndarray) -> tuple[np.ndarray, float]:
   """Features [N, D] in their two widest directions [N, 2], and the variance's share."""
   centred = features - features.mean(axis=0, dtype=np.float64)
   left, widths, _ = np.linalg.svd(centred, full_matrices=False)

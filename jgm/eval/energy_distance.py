@@ -15,9 +15,9 @@ def energy_distance(
   Args:
     points_1: [N, D] float, N >= 2.
     points_2: [M, D] float, M >= 2.
-    unbiased: whether a point's distance to itself is left out. With it, the distance is
-      never below zero, so that it can be drawn on a logarithmic axis, and of equal
-      distributions it is (1 / N + 1 / M) E|X - X'|.
+    unbiased: whether a point's distance to itself is left out. Where it counts too, the
+      distance is never below zero, so that it can be drawn on a logarithmic axis, and
+      of equal distributions its mean is (1 / N + 1 / M) E|X - X'|.
 
   Returns:
     A float. If unbiased, its expectation is >= 0, and zero iff the distributions are
@@ -34,7 +34,7 @@ def energy_distance(
   points_1, points_2 = centred(points_1, points_2)
   n, m = len(points_1), len(points_2)
   if min(n, m) < 2:
-    raise ValueError("an unbiased distance needs 2 points or more in each set")
+    raise ValueError("an energy distance needs 2 points or more in each set")
   return float(
     2 * sum_of_distances(points_1, points_2) / (n * m)
     - sum_of_distances(points_1, points_1) / (n * (n - unbiased))

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Array = jax.Array
+from jgm.core.state import Array
 
 
 def all_sequences(vocab_size: int, length: int) -> np.ndarray:

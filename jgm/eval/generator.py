@@ -1,4 +1,4 @@
-"""What games between a generator and a critic add to an evaluation."""
+"""What generators, and games between one and a critic, add to an evaluation."""
 
 from collections.abc import Callable
 

@@ -59,8 +59,8 @@ def make_image_evaluation(
     pictures: (state, key) -> {caption: picture}, those of this experiment alone.
     scalars: (state, key) -> {name: Scalar}, the numbers of this experiment alone.
     chunk_size: images at a time, for the likelihood.
-    num_samples: samples of the FID. All else is of as many as there are test images, or
-      half of the training images, where these are fewer.
+    num_samples: samples of the FID. All else is of as many, but of no more than there
+      are test images, or half of the training images.
     seed: of the evaluation's own nets and subsets.
     net_steps: training steps of each of these nets; None: their own choice.
     inception: the file of Inception's weights, for FID proper; None: no FID.

@@ -35,7 +35,6 @@ from jgm.models.conv import conv
 Folded = Mapping[str, Array]
 
 SIZE = 299
-NUM_FEATURES = 2048
 BATCH_SIZE = 50
 BATCH_NORM_EPSILON = 1e-3
 PARTS = ("kernel", "scale", "bias", "mean", "variance")

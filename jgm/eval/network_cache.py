@@ -1,15 +1,13 @@
 """Trained networks on disk: written whole or not at all, made again when damaged."""
 
 import hashlib
-import os
 import pathlib
-import tempfile
 from collections.abc import Callable
 
 import flax.serialization
 from absl import logging
 
-from jgm.cache import cache_dir
+from jgm.cache import cache_dir, write_whole
 from jgm.core.state import PyTree
 
 DIGEST_BYTES = 32
@@ -71,12 +69,4 @@ def write(path: pathlib.Path, tree: PyTree) -> None:
     OSError: if it cannot be written.
   """
   payload = flax.serialization.msgpack_serialize(tree)
-  with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-    partial = pathlib.Path(file.name)
-    try:
-      file.write(hashlib.sha256(payload).digest() + payload)
-      file.flush()
-      os.replace(partial, path)
-    except OSError:
-      partial.unlink()
-      raise
+  write_whole(path, hashlib.sha256(payload).digest() + payload)

@@ -6,11 +6,9 @@ that happens to please one net thereby gains nothing with the other.
 
 import einops
 import flax.linen as nn
-import jax
 
+from jgm.core.state import Array
 from jgm.models.conv import Conv
-
-Array = jax.Array
 
 
 class FeatureNet(nn.Module):

@@ -103,10 +103,12 @@ def facts_list(facts: Mapping[str, Any]) -> str:
 def details(
   docstring: str, config: Mapping[str, Any], versions: Mapping[str, str]
 ) -> str:
-  """What is folded away: the docstring, the config and the versions."""
+  """What is folded away: the docstring, the config (flat) and the versions."""
   texts = {
     "The experiment in its own words": docstring.strip(),
-    "The config": "\n".join(_flat(config)),
+    "The config": "\n".join(
+      f"{name} = {json.dumps(value, default=str)}" for name, value in config.items()
+    ),
     "The versions": "\n".join(f"{k} {v}" for k, v in versions.items()),
   }
   return "\n".join(
@@ -119,13 +121,3 @@ def details(
 def _plain(value: Any) -> str:
   is_number = isinstance(value, int | float) and not isinstance(value, bool)
   return format_number(value) if is_number else str(value)
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> list[str]:
-  lines = []
-  for name, value in config.items():
-    if isinstance(value, Mapping):
-      lines += _flat(value, f"{prefix}{name}.")
-    else:
-      lines.append(f"{prefix}{name} = {json.dumps(value, default=str)}")
-  return lines

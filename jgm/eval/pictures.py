@@ -115,13 +115,7 @@ def sample_grid(
 
 
 def side_by_side(
-  samples: ArrayLike,
-  real: ArrayLike,
-  *,
-  low: float = -1.0,
-  high: float = 1.0,
-  columns: int | None = None,
-  captions: tuple[str, str] = ("samples", "real, held out"),
+  samples: ArrayLike, real: ArrayLike, *, low: float = -1.0, high: float = 1.0
 ) -> Picture:
   """Two captioned grids on one sheet, the samples left and real images right.
 
@@ -130,8 +124,6 @@ def side_by_side(
     real: [N, H, W, C] float, of the same shape.
     low: the value drawn black.
     high: the value drawn white.
-    columns: images in a row of each grid; None makes each about square.
-    captions: what is written above the two grids.
 
   Returns:
     [., ., 3] uint8, both grids drawn by the same rule, so that they can be compared.
@@ -141,11 +133,10 @@ def side_by_side(
   """
   samples, real = np.asarray(samples), np.asarray(real)
   chex.assert_equal_shape([samples, real])
-  draw = functools.partial(sample_grid, low=low, high=high, columns=columns)
-  left, right = draw(samples), draw(real)
+  left, right = (sample_grid(images, low=low, high=high) for images in (samples, real))
   space = np.full((len(left), 40, 3), PAPER, np.uint8)
   sheet = np.concatenate([left, space, right], axis=1)
-  return _write_above(sheet, list(zip((0, left.shape[1] + 40), captions, strict=True)))
+  return _write_above(sheet, [(0, "samples"), (left.shape[1] + 40, "real, held out")])
 
 
 def trajectory_strip(
@@ -278,7 +269,11 @@ def write_png(path: str | os.PathLike[str], picture: ArrayLike) -> None:
 
 
 def sample_picture(
-  samples: ArrayLike, spec: DataSpec, real: ArrayLike | None = None
+  samples: ArrayLike,
+  spec: DataSpec,
+  real: ArrayLike | None = None,
+  *,
+  enlarge: int | None = None,
 ) -> Picture:
   """Samples as one looks at them: images in a grid, points in the plane.
 
@@ -286,6 +281,7 @@ def sample_picture(
     samples: [N, H, W, C] or [N, 2] float.
     spec: the data's, for the value range.
     real: the same of real data, which are set beside them; None draws samples alone.
+    enlarge: of images alone, see `sample_grid`.
 
   Returns:
     [., ., 3] uint8.
@@ -297,5 +293,5 @@ def sample_picture(
   if samples.ndim == 2:
     return scatter_2d(samples, real)
   if real is None:
-    return sample_grid(samples, low=spec.low, high=spec.high)
+    return sample_grid(samples, low=spec.low, high=spec.high, enlarge=enlarge)
   return side_by_side(samples, real, low=spec.low, high=spec.high)

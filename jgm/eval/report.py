@@ -1,11 +1,9 @@
 """A run's report: one page of HTML with everything in it, for people to read."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from etils import epath
 
 from jgm.core.experiment import Evaluation
 from jgm.eval.curves import Rows, curve_svg, metric_names, series
@@ -24,52 +22,6 @@ from jgm.eval.page import (
 from jgm.eval.results import Result, format_values, results
 
 
-def write_report(
-  workdir: str | os.PathLike[str],
-  *,
-  title: str,
-  command: str,
-  docstring: str,
-  config: Mapping[str, Any],
-  versions: Mapping[str, str],
-  rows: Rows,
-  evaluations: Sequence[Evaluation],
-  facts: Mapping[str, Any] | None = None,
-) -> epath.Path:
-  """Writes report.html: self-contained, without scripts and without the network.
-
-  Args:
-    workdir: the run folder, in which the page is written.
-    title: the name of the run, such as "ddpm" or "ddpm:cifar10".
-    command: the command line that made the run.
-    docstring: the experiment's; the page begins with the head of it.
-    config: the run's config, as nested dicts.
-    versions: package -> version.
-    rows: the rows of metrics.jsonl, for the curves.
-    evaluations: the last evaluation of each seed; one where there is one seed.
-    facts: what is worth knowing of the run: steps, time, device, git commit, ...
-
-  Returns:
-    The path of the page. It is replaced as a whole.
-  """
-  page = render(
-    title=title,
-    command=command,
-    docstring=docstring,
-    config=config,
-    versions=versions,
-    rows=rows,
-    evaluations=evaluations,
-    facts=facts,
-  )
-  path = epath.Path(workdir) / "report.html"
-  path.parent.mkdir(parents=True, exist_ok=True)
-  partial = path.parent / ".report.html.partial"
-  partial.write_text(page)
-  partial.replace(path)
-  return path
-
-
 def render(
   *,
   title: str,
@@ -81,7 +33,21 @@ def render(
   evaluations: Sequence[Evaluation],
   facts: Mapping[str, Any] | None = None,
 ) -> str:
-  """The page that `write_report` writes, as a string: the same for the same run."""
+  """The page: self-contained, without scripts and without the network.
+
+  Args:
+    title: the name of the run, such as "ddpm" or "ddpm:cifar10".
+    command: the command line that made the run.
+    docstring: the experiment's; the page begins with the head of it.
+    config: the run's config, flat: {"model.width": 64}.
+    versions: package -> version.
+    rows: the rows of metrics.jsonl, for the curves.
+    evaluations: the last evaluation of each seed; one where there is one seed.
+    facts: what is worth knowing of the run: steps, time, device, git commit, ...
+
+  Returns:
+    The page, the same for the same run.
+  """
   heading, introduction = introduction_of(docstring, title)
   return fill_page(
     title=escape(f"{title} – jgm"),

@@ -11,8 +11,8 @@ from jgm.core.experiment import Evaluation, Scalar
 from jgm.core.state import Array, PyTree, TrainState
 from jgm.environments import Environment, play
 from jgm.eval.line_plot import line_plot
+from jgm.eval.pictures import Picture
 
-Picture = np.ndarray  # uint8 [H, W, 3]
 Act = Callable[[PyTree, Array, Array], Array]  # (params, observations, key) -> actions
 
 KNOWS_NOTHING = "random"

@@ -27,6 +27,7 @@ Loss = Callable[[Callable[[Array], Array], Array, Noise, Array], Array]
 CORRELATION = 0.5  # of neighbouring coordinates
 NUM_CALLS = 10  # of which all but the first, that compiles, are timed
 NUM_TEST = 2000
+NUM_STEPS, BATCH_SIZE = 500, 64  # of each training; so many steps are ten equal calls
 
 
 class Measured(NamedTuple):
@@ -51,8 +52,6 @@ def make_score_by_dimension(
   dimensions: Sequence[int],
   *,
   sigma: float,
-  num_steps: int = 500,
-  batch_size: int = 64,
 ) -> ScoreByDimension:
   """The comparison of losses on Gaussians. Building it computes nothing.
 
@@ -61,8 +60,6 @@ def make_score_by_dimension(
     model: x [B, D] -> [B, D], for any D.
     dimensions: the D, in rising order; () compares nothing.
     sigma: of the noise.
-    num_steps: training steps, a multiple of ten.
-    batch_size: B.
 
   Returns:
     ScoreByDimension. Its numbers are those of the largest dimension.
@@ -76,12 +73,12 @@ def make_score_by_dimension(
   @functools.cache
   def rows() -> list[Measured]:
     return [
-      measure(name, loss, model, dimension, sigma, num_steps, batch_size)
+      measure(name, loss, model, dimension, sigma)
       for dimension in dimensions
       for name, loss in losses.items()
     ]
 
-  note = f"N(0, S) with neighbours correlated by {CORRELATION}; {num_steps} steps"
+  note = f"N(0, S) with neighbours correlated by {CORRELATION}; {NUM_STEPS} steps"
 
   def scalars() -> dict[str, Scalar]:
     last = rows()[-len(losses) :] if dimensions else []
@@ -91,7 +88,7 @@ def make_score_by_dimension(
       name = f"error_in_{row.dimension}d_{row.loss}"
       found[name] = Scalar(row.error, 0.0, 1.0, "lower", words)
     for row in last:
-      words = f"a step of {batch_size} examples; floor: {last[-1].loss}"
+      words = f"a step of {BATCH_SIZE} examples; floor: {last[-1].loss}"
       name, floor = f"ms_in_{row.dimension}d_{row.loss}", last[-1].milliseconds
       found[name] = Scalar(row.milliseconds, floor, None, "lower", words)
     return found
@@ -104,14 +101,14 @@ def make_score_by_dimension(
       "error by dimension": draw(
         "error",
         y_label="squared error of the score, as a share of the score's square",
-        title=f"After {num_steps:,} steps, with noise of sigma = {sigma:g}",
+        title=f"After {NUM_STEPS:,} steps, with noise of sigma = {sigma:g}",
         floor=1.0,
         floor_label="s = 0",
       ),
       "time by dimension": draw(
         "milliseconds",
         y_label="milliseconds",
-        title=f"A training step of {batch_size} examples",
+        title=f"A training step of {BATCH_SIZE} examples",
       ),
     }
 
@@ -131,18 +128,12 @@ def by_loss(
 
 
 def measure(
-  name: str,
-  loss: Loss,
-  model: nn.Module,
-  dimension: int,
-  sigma: float,
-  num_steps: int,
-  batch_size: int,
+  name: str, loss: Loss, model: nn.Module, dimension: int, sigma: float
 ) -> Measured:
   """Trains on one Gaussian by one loss, and compares with its score."""
   covariance = gaussian_covariance(dimension)
   factor = jnp.asarray(np.linalg.cholesky(covariance).T, jnp.float32)
-  tx = optax.adam(optax.cosine_decay_schedule(3e-3, num_steps))
+  tx = optax.adam(optax.cosine_decay_schedule(3e-3, NUM_STEPS))
   key_init, key_train, key_test = jax.random.split(jax.random.key(0), 3)
 
   def draw(key: Array, n: int) -> tuple[Array, Array]:
@@ -155,7 +146,7 @@ def measure(
 
   def objective(params, key: Array) -> Array:
     key_data, key_loss = jax.random.split(key)
-    x_t, eps = draw(key_data, batch_size)
+    x_t, eps = draw(key_data, BATCH_SIZE)
     return jnp.mean(
       loss(functools.partial(score, params), x_t, (eps, jnp.float32(sigma)), key_loss)
     )
@@ -169,7 +160,7 @@ def measure(
   run = jax.jit(lambda carry, indices: jax.lax.scan(step, carry, indices)[0])
   params = model.init(key_init, jnp.zeros((1, dimension)))
   carry, seconds = (params, tx.init(params)), []
-  per_call = num_steps // NUM_CALLS
+  per_call = NUM_STEPS // NUM_CALLS
   for call in range(NUM_CALLS):
     begin = time.perf_counter()
     indices = call * per_call + jnp.arange(per_call)

@@ -16,7 +16,7 @@ from jgm.eval.neighbours import squared_distances
 
 MAX_EXAMPLES = 1000  # an optimal assignment of so many takes less than a second
 
-Score = Callable[[Array], Array]  # x [B, ...] -> [B]
+Critic = Callable[[Array], Array]  # x [B, ...] -> [B]
 
 
 def wasserstein_1(samples: ArrayLike, real: ArrayLike) -> float:
@@ -54,7 +54,7 @@ def wasserstein_1(samples: ArrayLike, real: ArrayLike) -> float:
 
 
 def critic_distance_scalars(
-  score: Score,
+  score: Critic,
   samples: ArrayLike,
   real: ArrayLike,
   *,
@@ -122,7 +122,7 @@ def critic_distance_scalars(
   }
 
 
-def mean_score(score: Score, x: np.ndarray) -> float:
+def mean_score(score: Critic, x: np.ndarray) -> float:
   """The mean over examples [n, ...], in float64: a difference of two is what counts."""
   scores = np.asarray(score(jnp.asarray(x)), np.float64)
   if scores.shape != (len(x),):

@@ -73,7 +73,7 @@ class FDivergence(NamedTuple):
   conjugate_of_activation: Elementwise  # f*(g(v))
 
 
-def variational_bound(divergence: FDivergence, real: Array, fake: Array) -> Array:
+def f_divergence_bound(divergence: FDivergence, real: Array, fake: Array) -> Array:
   """T(real) - f*(T(fake)) per example: its mean is at most D_f(p || q), in nats.
 
   Args:

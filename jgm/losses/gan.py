@@ -14,7 +14,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jgm.losses.divergence import FDivergence, variational_bound
+from jgm.losses.divergence import FDivergence, f_divergence_bound
 
 Array = jax.Array
 
@@ -178,7 +178,7 @@ def f_gan(divergence: FDivergence, *, saturating: bool = False) -> GanLoss:
   """
 
   def critic_loss(real: Array, fake: Array) -> Array:
-    return -variational_bound(divergence, real, fake)
+    return -f_divergence_bound(divergence, real, fake)
 
   def generator_loss(fake: Array) -> Array:
     _check(fake)

@@ -16,10 +16,10 @@ from einops import rearrange
 from jgm.noise import per_example
 
 Array = jax.Array
-Score = Callable[[Array], Array]  # x [B, ...] -> [B]
+Critic = Callable[[Array], Array]  # x [B, ...] -> [B]
 
 
-def per_example_gradient_norm(score: Score, x: Array) -> Array:
+def per_example_gradient_norm(score: Critic, x: Array) -> Array:
   """The Euclidean norm of the gradient of each example's score, over all its axes.
 
   Args:
@@ -34,7 +34,7 @@ def per_example_gradient_norm(score: Score, x: Array) -> Array:
 
 
 def gradient_penalty(
-  score: Score,
+  score: Critic,
   real: Array,
   fake: Array,
   key: Array,
@@ -68,7 +68,7 @@ def gradient_penalty(
   return jnp.square(jax.nn.relu(excess) if one_sided else excess)
 
 
-def zero_centred_gradient_penalty(score: Score, x: Array) -> Array:
+def zero_centred_gradient_penalty(score: Critic, x: Array) -> Array:
   """||grad score||^2 / 2 per example: R1 at the data, R2 at the generator's examples.
 
   The weight of the penalty (gamma) is the caller's.
@@ -87,7 +87,7 @@ def zero_centred_gradient_penalty(score: Score, x: Array) -> Array:
   return 0.5 * jnp.sum(jnp.square(_flat_gradient(score, x)), axis=1)
 
 
-def _flat_gradient(score: Score, x: Array) -> Array:
+def _flat_gradient(score: Critic, x: Array) -> Array:
   """The gradient of each example's score: [B, D].
 
   By vmap, not of the sum over the batch: a score that looks at other examples has no

@@ -18,8 +18,6 @@ others not.
 Reference: Schulman 2020. http://joschu.net/blog/kl-approx.html
 """
 
-from collections.abc import Callable
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -121,10 +119,3 @@ def k3(logp: Array, ref_logp: Array) -> Array:
     jnp.expm1(jnp.minimum(log_ratio, LIMIT)),
   )
   return excess - log_ratio
-
-
-KL_ESTIMATORS: dict[str, Callable[[Array, Array], Array]] = {
-  "k1": k1,
-  "k2": k2,
-  "k3": k3,
-}

@@ -19,6 +19,7 @@ from jgm.losses.gaussian import (
 from jgm.noise import (
   Posterior,
   Schedule,
+  check_variance,
   discrete_steps,
   learned_log_variance,
   per_example,
@@ -27,8 +28,6 @@ from jgm.noise import (
 )
 
 Array = jax.Array
-
-VARIANCES = ("small", "large", "learned")
 
 
 class Estimate(NamedTuple):
@@ -54,7 +53,7 @@ def make_chain(
 
   Args:
     schedule: discrete.
-    variance: one of `VARIANCES`.
+    variance: one of `jgm.noise.VARIANCES`.
     decoder_variance: as `variational_bound` has it.
 
   Returns:
@@ -63,8 +62,7 @@ def make_chain(
   Raises:
     ValueError: if the schedule is continuous or the variance is not known.
   """
-  if variance not in VARIANCES:
-    raise ValueError(f"unknown variance {variance!r}: it is one of {VARIANCES}")
+  check_variance(variance)
   t = np.arange(discrete_steps(schedule))
   reverse = posterior(schedule, t, t - 1)
   small, large = reverse.variance.copy(), reverse.transition_variance.copy()

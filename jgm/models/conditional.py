@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jgm.models.norm import BatchNorm
 from jgm.models.pixels import spread
 
 Array = jax.Array
@@ -53,16 +54,13 @@ class ConditionalBatchNorm(nn.Module):
     """
     check_label(label, self.num_classes, len(x), "ConditionalBatchNorm")
     plain = self.num_classes is None
-    norm = nn.BatchNorm(
-      use_running_average=not train,
-      momentum=0.9,
+    norm = BatchNorm(
+      use_affine=plain,
       axis_name=self.axis_name,
       dtype=self.dtype if plain else jnp.float32,
-      use_scale=plain,
-      use_bias=plain,
       name="norm",
     )
-    y = norm(x)
+    y = norm(x, train)
     if self.num_classes is None:
       return y
     table = partial(nn.Embed, self.num_classes, x.shape[-1])

@@ -38,7 +38,7 @@ class DCGANGenerator(nn.Module):
 
   shape: tuple[int, int, int]  # of one image
   channels: int = 64  # at half the resolution; twice as many at each further half
-  smallest: int = 4  # images are halved while the shorter side is at least this after
+  smallest: int = 4  # images are halved floor(log2(shorter side / smallest)) times
   num_classes: int | None = None
   axis_name: str | None = None  # of the devices whose batches are one, under pmap
   dtype: Any = jnp.float32  # of the computation; parameters and output are float32
@@ -109,7 +109,7 @@ class DCGANDiscriminator(nn.Module):
   """
 
   channels: int = 64  # at half the resolution; twice as many at each further half
-  smallest: int = 4  # images are halved while the shorter side is at least this after
+  smallest: int = 4  # images are halved floor(log2(shorter side / smallest)) times
   # "batch": as in the generator. "layer": over all pixels and channels of an example,
   # for a gradient penalty, which is one example's. "none".
   norm: str = "batch"
@@ -178,7 +178,8 @@ class DCGANDiscriminator(nn.Module):
 def halved_sizes(shape: tuple[int, ...], smallest: int = 4) -> list[tuple[int, int]]:
   """The sizes of an image [H, W, ...] and of its halves, down to about `smallest`.
 
-  Halves are rounded up: 8, 4; 28, 14, 7; 30, 15, 8; 32, 16, 8, 4.
+  It is halved floor(log2(shorter side / smallest)) times. Halves are rounded up: 8, 4;
+  28, 14, 7; 30, 15, 8; 32, 16, 8, 4.
 
   Raises:
     ValueError: for a height or width outside 8 to 128, and if `smallest` is not from 1

@@ -79,8 +79,10 @@ class MLP(nn.Module):
 
   def _check(self, x: Array, t: Array | None, label: Array | None) -> None:
     chex.assert_rank(x, 2)
-    if t is not None:
-      chex.assert_shape(t, x.shape[:1])
+    # Else one time or label would be broadcast to all points.
+    for each in (t, label):
+      if each is not None:
+        chex.assert_shape(each, x.shape[:1])
     if self.num_layers < 1:
       raise ValueError(f"an MLP has num_layers >= 1, not {self.num_layers}")
     if label is not None and self.num_classes is None:

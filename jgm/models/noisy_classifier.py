@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 from einops import reduce
@@ -41,6 +42,8 @@ class NoisyClassifier(nn.Module):
     Returns:
       [B, num_classes] float32; all 0 at first.
     """
+    chex.assert_rank(x, 4)
+    chex.assert_shape(t, x.shape[:1])
     dense = lambda: nn.Dense(4 * self.channels, dtype=self.dtype)
     condition = nn.swish(dense()(sinusoidal_embedding(t, self.channels)))
     condition = nn.swish(dense()(condition))

@@ -1,7 +1,7 @@
 """Where a token stands: rotations of queries and keys, and biases of attention.
 
 Learned and sinusoidal positions are vectors that are added to the tokens' own; see
-`jgm.models.transformer` and `jgm.models.embedding`.
+`jgm.models.decoder` and `jgm.models.embedding`.
 """
 
 import chex

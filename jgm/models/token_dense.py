@@ -1,5 +1,7 @@
 """A dense layer of tokens whose gradient is fast on a CPU."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from einops import rearrange
@@ -8,19 +10,24 @@ from flax import linen as nn
 Array = jax.Array
 
 
-class TokenDense(nn.Dense):
+class TokenDense(nn.Module):
   """`flax.linen.Dense` of [B, T, D], as one matrix of B T rows.
 
   With two leading axes XLA sums the gradients over both, and on a CPU a Transformer's
   block then takes twice as long. Property: Dense's result and parameters.
   """
 
+  features: int
+  kernel_init: Any = nn.initializers.lecun_normal()
+  bias_init: Any = nn.initializers.zeros
+  dtype: Any = None  # of the computation; parameters are float32. None: as the inputs
+
   @nn.compact
   def __call__(self, inputs: Array) -> Array:
     """Inputs [B, T, D] give [B, T, features]."""
     shape = (inputs.shape[-1], self.features)
-    kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-    bias = self.param("bias", self.bias_init, shape[1:], self.param_dtype)
+    kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+    bias = self.param("bias", self.bias_init, shape[1:], jnp.float32)
     inputs, kernel, bias = nn.dtypes.promote_dtype(
       inputs, kernel, bias, dtype=self.dtype
     )

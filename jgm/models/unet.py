@@ -143,7 +143,11 @@ class UNet(nn.Module):
     return nn.swish(condition)
 
   def _check(self, x: Array, t: Array, label: Array | None) -> None:
-    chex.assert_rank([x, t], [4, 1])
+    # Else one time or label would be broadcast to all images.
+    chex.assert_rank(x, 4)
+    for each in (t, label):
+      if each is not None:
+        chex.assert_shape(each, x.shape[:1])
     multiple = 2 ** (len(self.channel_multipliers) - 1)
     if x.shape[1] % multiple or x.shape[2] % multiple:
       raise ValueError(

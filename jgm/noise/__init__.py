@@ -19,7 +19,9 @@ from jgm.noise.discrete import (
   schedule_from_sigmas,
 )
 from jgm.noise.path import (
+  VARIANCES,
   Posterior,
+  check_variance,
   diffuse,
   learned_log_variance,
   posterior,
@@ -51,6 +53,7 @@ __all__ = [
   "CLEAN",
   "DDPM_SCHEDULES",
   "PREDICTIONS",
+  "VARIANCES",
   "Denoiser",
   "Network",
   "Posterior",
@@ -59,6 +62,7 @@ __all__ = [
   "Score",
   "Time",
   "check_prediction",
+  "check_variance",
   "cosine_schedule",
   "diffuse",
   "discrete_steps",

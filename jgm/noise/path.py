@@ -10,6 +10,8 @@ from jgm.noise.schedule import Schedule, Time, module_of, per_example
 
 Array = jax.Array
 
+VARIANCES = ("small", "large", "learned")  # of a step back: see `Posterior`
+
 
 def diffuse(x_0: Array, eps: Array, t: Array, schedule: Schedule) -> Array:
   """Noisy data: x_t = alpha_t x_0 + sigma_t eps.
@@ -79,6 +81,12 @@ def posterior(schedule: Schedule, t: Time, s: Time) -> Posterior:
     variance=sigma_s**2 * rest,
     transition_variance=sigma_t**2 * rest,
   )
+
+
+def check_variance(variance: str) -> None:
+  """Raises a ValueError for a variance of the step back that is none of `VARIANCES`."""
+  if variance not in VARIANCES:
+    raise ValueError(f"unknown variance {variance!r}: it is one of {VARIANCES}")
 
 
 def learned_log_variance(reverse: Posterior, fraction: Array) -> Array:

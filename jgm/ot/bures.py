@@ -14,7 +14,7 @@ Array = jax.Array
 def bures_wasserstein(
   mean_1: ArrayLike, cov_1: ArrayLike, mean_2: ArrayLike, cov_2: ArrayLike
 ) -> Array:
-  """W_2^2 between two Gaussians, squared: |mean_1 - mean_2|^2 + bures(cov_1, cov_2).
+  """W_2^2 between two Gaussians: |mean_1 - mean_2|^2 + bures(cov_1, cov_2).
 
   Args:
     mean_1: [d] float.

@@ -12,7 +12,7 @@ from jgm.ot.sinkhorn import SinkhornResult, sinkhorn_on_matrix
 
 Array = jax.Array
 
-APART = 10.0  # mean costs that a pair of two labels costs more than its points
+APART = 30.0  # a pair of two labels is less likely by this exponent, or more
 
 
 def sample_coupling(key: Array, result: SinkhornResult) -> Array:
@@ -87,7 +87,9 @@ def minibatch_coupling(
   mean = jnp.where(mean > 0, mean, 1.0)
   if label is not None:
     label = jnp.asarray(label)
-    costs += APART * mean * (label[:, None] != label[None, :])
+    # No pair costs more than the largest cost: to trade partners never pays.
+    apart = jnp.max(costs) + APART * epsilon * mean
+    costs += apart * (label[:, None] != label[None, :])
   result = sinkhorn_on_matrix(
     costs,
     epsilon=epsilon * mean,

@@ -16,7 +16,7 @@ def energy_distance(
   b: ArrayLike | None = None,
   *,
   unbiased: bool = True,
-  block: int | None = 1024,
+  block_size: int | None = 1024,
 ) -> Array:
   """2 E|X - Y| - E|X - X'| - E|Y - Y'| between two weighted clouds.
 
@@ -29,7 +29,7 @@ def energy_distance(
     a: [n] weights >= 0 with sum 1; None: 1 / n each.
     b: [m] likewise.
     unbiased: whether a point's distance to itself is left out, as in `squared_mmd`.
-    block: how many rows of distances exist at a time, as in `squared_mmd`.
+    block_size: how many rows of distances exist at a time, as in `squared_mmd`.
 
   Returns:
     [] float in the unit of the points. Biased, it is >= 0, and zero for equal clouds;
@@ -42,4 +42,6 @@ def energy_distance(
   Reference: Székely & Rizzo 2013. https://doi.org/10.1016/j.jspi.2013.03.018
   """
   kernel = lambda x, y: -distances(x, y)
-  return squared_mmd(x, y, kernel, unbiased=unbiased, a=a, b=b, block=block)
+  return squared_mmd(
+    x, y, a, b, kernel=kernel, unbiased=unbiased, block_size=block_size
+  )

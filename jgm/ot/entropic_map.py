@@ -56,12 +56,13 @@ def entropic_map(
   if cost in DISTANCES:
     points, around = centred(points, target)
 
+  epsilon = problem.epsilon
+
   def block(x: Array) -> Array:
     exponent = (potential[None, :] - cost_matrix(cost, x, around)) / epsilon
     shares = jax.nn.softmax(log_b[None, :] + exponent, axis=1)
     return jnp.matmul(shares, target, precision=HIGHEST)
 
-  epsilon = problem.epsilon
   size = min(len(points), block_size or rows_at_a_time(len(target)))
   padded = jnp.pad(points, [(0, -len(points) % size), (0, 0)])
   blocks = jax.lax.map(block, padded.reshape(-1, size, points.shape[1]))

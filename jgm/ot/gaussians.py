@@ -6,7 +6,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jgm.ot.points import check_points
-from jgm.ot.weights import is_known
+from jgm.ot.weights import is_known, rounding_of
 
 Array = jax.Array
 
@@ -84,7 +84,7 @@ def check_covariance(cov: ArrayLike, name: str) -> Array:
     name: what to call it in an error.
 
   Returns:
-    [d, d] float, the mean of it and its transpose.
+    [d, d] float32, or float64 if it is that; the mean of it and its transpose.
 
   Raises:
     ValueError: if it is not square; and, where its values are known, if one is not
@@ -94,16 +94,18 @@ def check_covariance(cov: ArrayLike, name: str) -> Array:
   if len(shape) != 2 or shape[0] != shape[1] or shape[0] == 0:
     raise ValueError(f"{name} must have shape [d, d]: {shape}")
   if is_known(cov):
-    _check_values(np.asarray(cov, np.float64), name)
+    _check_values(np.asarray(cov, np.float64), rounding_of(cov), name)
   cov = jnp.asarray(cov)
-  cov = cov if jnp.issubdtype(cov.dtype, jnp.floating) else cov.astype(float)
+  if not jnp.issubdtype(cov.dtype, jnp.floating):
+    cov = cov.astype(float)
+  cov = cov.astype(jnp.promote_types(cov.dtype, jnp.float32))  # LAPACK has no halves
   return 0.5 * (cov + cov.T)
 
 
-def _check_values(cov: np.ndarray, name: str) -> None:
+def _check_values(cov: np.ndarray, eps: float, name: str) -> None:
   if not np.all(np.isfinite(cov)):
     raise ValueError(f"{name} must be finite: an entry is NaN or infinite")
-  rounding = 1e-4 * np.abs(cov).max()
+  rounding = max(1e-4, eps) * np.abs(cov).max()
   if np.abs(cov - cov.T).max() > rounding:
     raise ValueError(f"{name} must be symmetric")
   least = np.linalg.eigvalsh(cov)[0]

@@ -15,8 +15,7 @@ from jgm.ot.kernel import Potentials
 from jgm.ot.problem import Problem
 from jgm.ot.solver import Options, solve
 from jgm.ot.values import values_of
-from jgm.ot.weights import TOLERANCE as SUM_TOLERANCE
-from jgm.ot.weights import check_masses, check_weights, is_known
+from jgm.ot.weights import check_masses, check_weights, is_known, sum_tolerance
 
 Array = jax.Array
 
@@ -67,6 +66,7 @@ class Choices(NamedTuple):
   mode: str
   block_size: int | None
   symmetric: bool = False
+  sum_tolerance: float = 0.0  # how far from 1 the weights' sums may lie
 
 
 def pose_and_solve(given: Given, choices: Choices, options: Options) -> SinkhornResult:
@@ -86,6 +86,8 @@ def pose_and_solve(given: Given, choices: Choices, options: Options) -> Sinkhorn
   n, m, dtype = _size(given)
   is_balanced = given.rho_a is None and given.rho_b is None
   check = check_weights if is_balanced else check_masses
+  tolerance = max(sum_tolerance(given.a), sum_tolerance(given.b))
+  choices = choices._replace(sum_tolerance=tolerance)
   a = check(given.a, n, "a", dtype)
   b = check(given.b, m, "b", dtype)
   if given.initial is not None:
@@ -168,7 +170,8 @@ def _problem(given: Given, choices: Choices) -> tuple[Problem, Array]:
   )
   sum_a, sum_b = jnp.sum(a), jnp.sum(b)
   if problem.is_balanced:
-    valid &= (jnp.abs(sum_a - 1) < SUM_TOLERANCE) & (jnp.abs(sum_b - 1) < SUM_TOLERANCE)
+    most = choices.sum_tolerance
+    valid &= (jnp.abs(sum_a - 1) <= most) & (jnp.abs(sum_b - 1) <= most)
     # What is left of the difference could never be transported.
     whole = lambda weights, total: weights / jnp.where(total > 0, total, 1.0)
     problem = dataclasses.replace(problem, a=whole(a, sum_a), b=whole(b, sum_b))

@@ -14,12 +14,12 @@ Array = jax.Array
 def sliced_wasserstein(
   x: ArrayLike,
   y: ArrayLike,
-  key: Array,
-  *,
-  num_projections: int = 128,
-  p: float = 2.0,
   a: ArrayLike | None = None,
   b: ArrayLike | None = None,
+  *,
+  key: Array,
+  num_projections: int = 128,
+  p: float = 2.0,
 ) -> Array:
   """SW_p^p between two clouds: the mean of W_p^p over directions drawn at random.
 
@@ -29,11 +29,11 @@ def sliced_wasserstein(
   Args:
     x: [n, d] float.
     y: [m, d] float.
+    a: [n] weights >= 0 with sum 1; None: 1 / n each.
+    b: [m] likewise.
     key: typed PRNG key, of the directions.
     num_projections: how many directions, at least 1.
     p: the power of the distance, a Python number, at least 1.
-    a: [n] weights >= 0 with sum 1; None: 1 / n each.
-    b: [m] likewise.
 
   Returns:
     [] float >= 0, zero for equal clouds; not its p-th root. Property: between a cloud

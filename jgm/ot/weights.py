@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 
 Array = jax.Array
 
-TOLERANCE = 1e-4  # how far from 1 the sum may lie; more where the dtype is coarser
+TOLERANCE = 1e-4  # how far from 1 the sum may lie; see `sum_tolerance`
 
 
 def check_weights(
@@ -27,7 +27,7 @@ def check_weights(
 
   Raises:
     ValueError: if n < 1 or the shape is not [n]; and, where the values are known, if
-      one is negative or NaN or their sum is further from 1 than 1e-4.
+      one is negative or NaN or their sum is further from 1 than `sum_tolerance`.
   """
   if n < 1:
     raise ValueError(f"{name}: there are no points to weigh")
@@ -83,9 +83,25 @@ def is_known(x: ArrayLike) -> bool:
   return not isinstance(x, jax.Array) or x.is_fully_addressable
 
 
+def sum_tolerance(a: ArrayLike | None) -> float:
+  """How far from 1 the sum of weights may lie, by the dtype that they are given in.
+
+  Args:
+    a: [n] weights, known or traced; None: uniform ones.
+
+  Returns:
+    1e-4, or the rounding of a dtype that is coarser.
+  """
+  return TOLERANCE if a is None else max(TOLERANCE, rounding_of(a))
+
+
+def rounding_of(a: ArrayLike) -> float:
+  """The relative rounding of the dtype that an array is given in; 0 if of no floats."""
+  dtype = a.dtype if isinstance(a, jax.Array) else np.asarray(a).dtype
+  return float(jnp.finfo(dtype).eps) if jnp.issubdtype(dtype, jnp.floating) else 0.0
+
+
 def _check_sum(a: np.ndarray, name: str) -> None:
-  floats = jnp.issubdtype(a.dtype, jnp.floating)
-  tolerance = max(TOLERANCE, float(jnp.finfo(a.dtype).eps) if floats else 0.0)
   total = float(np.sum(a, dtype=np.float64))
-  if not abs(total - 1.0) <= tolerance:
+  if not abs(total - 1.0) <= sum_tolerance(a):
     raise ValueError(f"{name} must have sum 1; it is {total}")

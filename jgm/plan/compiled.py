@@ -4,14 +4,13 @@ import gzip
 import hashlib
 import importlib.metadata
 import json
-import os
 import pathlib
-import tempfile
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 
+from jgm.cache import write_whole
 from jgm.plan.topology import Topology
 
 
@@ -69,9 +68,7 @@ def kept_name(
 def keep(compiled: Compiled, path: pathlib.Path) -> None:
   """Writes it to a file, whole or not at all; a program of 20 MB takes about one."""
   content = {"memory": compiled.memory._asdict(), "text": compiled.text}
-  with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-    file.write(gzip.compress(json.dumps(content).encode()))
-  os.replace(file.name, path)
+  write_whole(path, gzip.compress(json.dumps(content).encode()))
 
 
 def read_kept(path: pathlib.Path) -> Compiled:

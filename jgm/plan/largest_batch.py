@@ -16,7 +16,7 @@ def second_batch_size(first: Filled, limit: int, *, num_devices: int) -> int:
   Args:
     first: what was compiled.
     limit: bytes of a device.
-    num_devices: each is to have a row at least.
+    num_devices: over which a batch is spread; each is to have a row at least.
 
   Returns:
     The batch size; twice the first too where half of it cannot be spread.
@@ -36,7 +36,7 @@ def largest_batch(
     first: of one batch size, B_1.
     second: of another, B_2.
     limit: bytes of a device, M.
-    num_devices: the batch is to be a multiple of it.
+    num_devices: over which a batch is spread: it is to be a multiple of it.
 
   Returns:
     B_1 + (M - m_1) (B_2 - B_1) / (m_2 - m_1), rounded down; 0 where not even one row

@@ -28,6 +28,7 @@ class Plan(NamedTuple):
   num_devices: int
   parameters: int  # of one seed
   batch_size: int | None
+  batch_devices: int  # over which it is spread
   memory: Memory
   memory_limit: int | None
   fits: bool | None
@@ -86,6 +87,7 @@ def make_plan(
     num_devices=num_devices,
     parameters=parameters // program.num_seeds,
     batch_size=batch_size,
+    batch_devices=program.batch_devices,
     memory=memory,
     memory_limit=chip.memory if chip else None,
     fits=memory.total <= chip.memory if chip else None,

@@ -1,5 +1,6 @@
 """Advantages: how much better than expected, in the reward's unit or without one."""
 
+import chex
 import jax.numpy as jnp
 
 from jgm.core.collectives import pmean
@@ -23,6 +24,7 @@ def leave_one_out(returns: Array) -> Array:
   Reference: Kool, van Hoof & Welling 2019.
     https://openreview.net/forum?id=r1lgTGL5DE
   """
+  chex.assert_rank(returns, 1)
   n = len(returns)
   if n < 2:
     raise ValueError(

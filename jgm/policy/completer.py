@@ -28,7 +28,7 @@ def make_complete(task: Task, *, chunk_size: int) -> Complete:
   return complete
 
 
-def make_completer(task: Task, *, chunk_size: int) -> Callable[..., Array]:
+def sample_of_state(task: Task, *, chunk_size: int) -> Callable[..., Array]:
   """The `sample` of an experiment that trains a policy.
 
   Args:
@@ -40,7 +40,7 @@ def make_completer(task: Task, *, chunk_size: int) -> Callable[..., Array]:
     averaged policy, or by the reference that it began as: [n, N] of a prompt that is
     given, or [n, T], each behind a held-out prompt that is drawn.
   """
-  sample_by = make_sample(task, chunk_size=chunk_size)
+  sample_by = sample_of_params(task, chunk_size=chunk_size)
 
   def sample(
     state: TrainState, key: Array, n: int, *, prompt: str = "", reference: bool = False
@@ -51,10 +51,10 @@ def make_completer(task: Task, *, chunk_size: int) -> Callable[..., Array]:
   return sample
 
 
-def make_sample(
+def sample_of_params(
   task: Task, *, chunk_size: int
 ) -> Callable[[PyTree, Array, int, str], Array]:
-  """(params, key, n, prompt) -> what `make_completer`'s returns, by any parameters."""
+  """(params, key, n, prompt) -> what `sample_of_state`'s returns, by any parameters."""
   complete = make_complete(task, chunk_size=chunk_size)
   spec, max_length = task.data.spec, task.max_length
 

@@ -28,7 +28,7 @@ def letter_share(letters: str, tokenizer: Tokenizer, *, scale: float) -> Reward:
   """`scale` times the share of a completion's bytes that are among some letters.
 
   Args:
-    letters: which ones.
+    letters: which ones, of ASCII: each is one byte.
     tokenizer: what bytes a token stands for.
     scale: the reward of a completion of nothing else.
 
@@ -135,12 +135,15 @@ def make_rewards(
     {"reward": ...}, or {"learned_reward": ..., "reward": ...}.
 
   Raises:
-    ValueError: if there is no such rule, no letters, or a table would be too large.
+    ValueError: if there is no such rule, no letters or one beyond ASCII, or a table
+      would be too large.
   """
   choose(name, dict.fromkeys(RULES), what="config.rule.name")
   if name == "letters":
     if not letters:
       raise ValueError("config.rule.letters names no letter: one at least is rewarded")
+    if not letters.isascii():  # others have several bytes, each of many letters
+      raise ValueError(f"config.rule.letters={letters!r}: each letter is one of ASCII")
     rule = letter_share(letters, spec.tokenizer, scale=scale)
   else:
     if spec.vocab_size**num_tokens > MOST_LISTED:

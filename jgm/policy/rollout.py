@@ -67,13 +67,11 @@ def make_policy(
   transform = logits_transforms.temperature(temperature)
 
   def act(params: PyTree, prompt: Array, key: Array) -> Rollout:
-    batch_size, prompt_length = prompt.shape
-    num_columns = prompt_length + num_tokens - 1  # the last token is not read
+    num_columns = prompt.shape[1] + num_tokens - 1  # the last token is not read
     drawn = decode(
       cached_model(model, params),
-      model.decoder.empty_cache(batch_size, num_columns),
+      model.decoder.empty_cache(len(prompt), num_columns),
       prompt,
-      jnp.full(batch_size, prompt_length),
       key,
       num_tokens=num_tokens,
       transform=transform,

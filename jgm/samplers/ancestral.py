@@ -8,7 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jgm.noise import Denoiser, Schedule, learned_log_variance, posterior
+from jgm.noise import (
+  Denoiser,
+  Schedule,
+  check_variance,
+  learned_log_variance,
+  posterior,
+)
 from jgm.samplers.timesteps import checked_pairs
 from jgm.samplers.walk import (
   Draw,
@@ -22,8 +28,6 @@ from jgm.samplers.walk import (
 )
 
 Array = jax.Array
-
-VARIANCES = ("small", "large", "learned")
 
 
 def ancestral(
@@ -64,8 +68,7 @@ def ancestral(
   Reference: Ho, Jain, Abbeel 2020, algorithm 2; Nichol & Dhariwal 2021, eq. 15.
   https://arxiv.org/abs/2006.11239 https://arxiv.org/abs/2102.09672
   """
-  if variance not in VARIANCES:
-    raise ValueError(f"unknown variance {variance!r}: it is one of {VARIANCES}")
+  check_variance(variance)
   t, s = checked_pairs(timesteps, schedule).T
   if variance != "learned":
     weights = ancestral_weights(schedule, t, s, variance)

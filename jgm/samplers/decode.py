@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from jgm.samplers.logits import LogitsTransform, greedy
 
 Array = jax.Array
-# (tokens [B, T], cache, padding [B]) -> (logits [B, T, V], or of the last only, cache)
-CachedModel = Callable[[Array, Any, Array], tuple[Array, Any]]
-# (tokens [B, T], padding [B]) -> logits [B, T, V]
-Model = Callable[[Array, Array], Array]
+# (tokens [B, T], cache, padding [B] or None) -> (logits [B, T or 1, V], cache)
+CachedModel = Callable[[Array, Any, Array | None], tuple[Array, Any]]
+# (tokens [B, T], padding [B] or None) -> logits [B, T, V]
+Model = Callable[[Array, Array | None], Array]
 
 
 class Completion(NamedTuple):
@@ -30,11 +30,11 @@ def decode(
   apply: CachedModel,
   cache: Any,
   prompt: Array,
-  prompt_length: Array,
   key: Array,
   *,
   num_tokens: int,
   transform: LogitsTransform,
+  prompt_length: Array | None = None,
   end_token: int | None = None,
 ) -> Completion:
   """Samples N tokens after each prompt.
@@ -44,15 +44,15 @@ def decode(
   replaced.
 
   Args:
-    apply: (tokens [B, T], cache, padding [B]) -> (logits, cache), see `CachedModel`;
-      where padding is the number of columns before each prompt.
+    apply: (tokens [B, T], cache, padding) -> (logits, cache), see `CachedModel`; where
+      padding is the number of columns before each prompt, or None.
     cache: an empty one; it has `max_length`, its number of columns.
     prompt: [B, P] int32. Shorter prompts stand on the right, see `left_padded`.
-    prompt_length: [B] int32 in [1, P].
     key: typed key []. Token i is drawn with fold_in(key, i); where the transformation
       is `greedy` itself, nothing is drawn.
     num_tokens: N.
     transform: of the logits before each draw.
+    prompt_length: [B] int32 in [1, P]; None: P each, and no padding to mask.
     end_token: after which a row is done; None: no row is before N tokens.
 
   Returns:
@@ -63,10 +63,8 @@ def decode(
     ValueError: where P + N - 1, for the last token is not read, is more than the cache
       has columns; or N < 1.
   """
-  chex.assert_rank([prompt, prompt_length], [2, 1])
-  chex.assert_shape(prompt_length, prompt.shape[:1])
+  padding = _padding(prompt, prompt_length)
   _check_room(prompt.shape[1], num_tokens, cache.max_length)
-  padding = prompt.shape[1] - prompt_length
 
   def draw(index: Array | int, logits: Array, going: Array) -> tuple[Array, Completion]:
     token, logp = _sample(jax.random.fold_in(key, index), logits[:, -1], transform)
@@ -91,18 +89,19 @@ def decode(
 def score(
   apply: Model,
   prompt: Array,
-  prompt_length: Array,
   completion: Completion,
   transform: LogitsTransform,
+  *,
+  prompt_length: Array | None = None,
 ) -> Array:
   """The log-probability of a completion's tokens, as `decode` would draw them, in nats.
 
   Args:
-    apply: (tokens [B, T], padding [B]) -> logits [B, T, V], without a cache.
+    apply: (tokens [B, T], padding [B] or None) -> logits [B, T, V], without a cache.
     prompt: [B, P] int32.
-    prompt_length: [B] int32 in [1, P].
     completion: its `tokens` and `mask` are used.
     transform: that of `decode`.
+    prompt_length: [B] int32 in [1, P]; None: P each.
 
   Returns:
     [B, N] float32, of each token given all before it; 0 where the mask is False. -inf
@@ -111,7 +110,7 @@ def score(
   """
   chex.assert_equal_shape([completion.tokens, completion.mask])
   tokens = jnp.concatenate([prompt, completion.tokens[:, :-1]], axis=1)
-  logits = apply(tokens, prompt.shape[1] - prompt_length)
+  logits = apply(tokens, _padding(prompt, prompt_length))
   logp = _log_prob(transform(logits[:, prompt.shape[1] - 1 :]), completion.tokens)
   return jnp.where(completion.mask, logp, 0.0)
 
@@ -140,19 +139,21 @@ def left_padded(prompts: Sequence[ArrayLike], fill: int = 0) -> tuple[Any, Any]:
 
 
 def cached_model(model: Any, params: Any) -> CachedModel:
-  """What `decode` calls: a Transformer's parameters, and prompts without padding.
+  """What `decode` calls, of a Transformer and its parameters.
 
   Args:
     model: a `jgm.models.transformer.Transformer`.
     params: its parameters.
 
   Returns:
-    The CachedModel, of the last logits alone.
+    The CachedModel, of the last logits alone. Property: a row of a ragged batch is
+    completed as it is alone.
   """
 
-  def apply(tokens: Array, cache: Any, padding: Array) -> tuple[Array, Any]:
-    del padding  # there is none
-    return model.apply({"params": params}, tokens, cache=cache, only_last=True)
+  def apply(tokens: Array, cache: Any, padding: Array | None) -> tuple[Array, Any]:
+    return model.apply(
+      {"params": params}, tokens, cache=cache, padding=padding, only_last=True
+    )
 
   return apply
 
@@ -195,6 +196,15 @@ def check_tokens(tokens: ArrayLike, vocab_size: int) -> None:
     raise ValueError(
       f"token {tokens[place]} at {place} is outside the vocabulary of {vocab_size}"
     )
+
+
+def _padding(prompt: Array, prompt_length: Array | None) -> Array | None:
+  """The columns before each prompt [B]; None where there are none, nor a mask then."""
+  chex.assert_rank(prompt, 2)
+  if prompt_length is None:
+    return None
+  chex.assert_shape(prompt_length, prompt.shape[:1])
+  return prompt.shape[1] - prompt_length
 
 
 def _sample(

@@ -22,7 +22,7 @@ def flow_log_prob(
   key: Array | None = None,
   *,
   trace: str = "hutchinson",
-  probes: int = 1,
+  num_probes: int = 1,
   rtol: float = 1e-5,
   atol: float = 1e-5,
   start: float | None = None,
@@ -44,7 +44,7 @@ def flow_log_prob(
     trace: of the Jacobian: "hutchinson", estimated without bias from random signs that
       stay the same all along the way; or "exact", at the cost of one gradient for each
       of the D numbers of an example.
-    probes: the number of Hutchinson's estimates that are averaged.
+    num_probes: the number of Hutchinson's estimates that are averaged.
     rtol: the relative error allowed in a step, of each example.
     atol: the absolute one.
     start: None: the schedule's first time, at which there must be noise.
@@ -67,7 +67,7 @@ def flow_log_prob(
   https://arxiv.org/abs/2011.13456 https://arxiv.org/abs/1810.01367
   """
   low, high = checked_interval(schedule, start, end)
-  directions, scale = _directions(x, key, trace, probes)
+  directions, scale = _directions(x, key, trace, num_probes)
 
   def field(t: Array, y: tuple[Array, Array]) -> tuple[Array, Array]:
     x_t, times = y[0], jnp.broadcast_to(t, y[1].shape)
@@ -89,7 +89,7 @@ def flow_log_prob(
 
 
 def _directions(
-  x: Array, key: Array | None, trace: str, probes: int
+  x: Array, key: Array | None, trace: str, num_probes: int
 ) -> tuple[Array, float]:
   """[M, B, ...], along which to look at the Jacobian, and the factor of their sum."""
   if trace not in TRACES:
@@ -98,9 +98,12 @@ def _directions(
     size = math.prod(x.shape[1:])
     axes = jnp.eye(size, dtype=x.dtype).reshape(size, 1, *x.shape[1:])
     return jnp.broadcast_to(axes, (size, *x.shape)), 1.0
-  if key is None or probes < 1:
-    raise ValueError(f"Hutchinson's trace needs a key and probes >= 1; got {probes}")
-  return jax.random.rademacher(key, (probes, *x.shape), x.dtype), 1.0 / probes
+  if key is None or num_probes < 1:
+    raise ValueError(
+      f"Hutchinson's trace needs a key and num_probes >= 1; got {num_probes}"
+    )
+  signs = jax.random.rademacher(key, (num_probes, *x.shape), x.dtype)
+  return signs, 1.0 / num_probes
 
 
 def _gaussian(variance: float) -> Callable[[Array], Array]:

@@ -17,6 +17,7 @@ from jgm.samplers.dpm_solver import dpm_solver
 from jgm.samplers.euler_maruyama import euler_maruyama
 from jgm.samplers.heun import heun
 from jgm.samplers.labels import class_labels
+from jgm.samplers.options import check_options
 from jgm.samplers.predictor_corrector import predictor_corrector
 from jgm.samplers.probability_flow import probability_flow
 from jgm.samplers.timesteps import timestep_pairs
@@ -26,6 +27,7 @@ Array = jax.Array
 PyTree = Any
 
 
+@functools.wraps(probability_flow)  # and with it the options that there are
 def _adaptive(*args: Any, timesteps: Any, **options: Any) -> Any:
   """The probability-flow ODE, whose solver chooses its own steps."""
   del timesteps
@@ -89,9 +91,10 @@ def make_sampling(
     A Sampling.
 
   Raises:
-    ValueError: if there is no such sampler, option, spacing or number of steps.
+    ValueError: if there is no such sampler, option of any sampler, spacing or number of
+      steps.
   """
-
+  check_options(options, SAMPLERS)
   keywords = {name: dict(values) for name, values in options.items()}
 
   def walk(

@@ -59,7 +59,6 @@ def make_writer(
         cached_model(model, params),
         cache,
         prompts,
-        jnp.full(n, length),
         key,
         num_tokens=num_new,
         transform=transform,

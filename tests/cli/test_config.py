@@ -38,7 +38,10 @@ def test_overrides_keep_their_types():
     ("total_steps=1e4", "total_steps=1e4: a value of type int is wanted"),
     ("total_steps=ten", "a value of type int is wanted"),
     ("data.flip=maybe", "a value of type bool is wanted"),
-    ("model.channel_multipliers=('a',)", "a value of type tuple is wanted"),
+    ("model.channel_multipliers=('a',)", "a value such as (1,) is wanted"),
+    ("model.channel_multipliers=(1.5,)", "a value such as (1,) is wanted"),
+    ("model.channel_multipliers=(1,", "a value such as (1,) is wanted"),
+    ("model.attention_resolutions=(4,", "a value of type tuple is wanted"),
     ("optimizer=3", "is a section: set one of optimizer.accumulate_steps"),
     ("seed.x=3", "seed is a value, not a section"),
     ("seed", "--config.seed has no value"),
@@ -50,9 +53,27 @@ def test_a_wrong_override_says_what_is_right(override, message):
   assert message in str(error.value)
 
 
-def test_a_missing_file_or_preset_is_named():
-  with pytest.raises(UserError, match=r"Did you mean 'configs/ddpm\.py'"):
-    load_config("configs/dddpm.py")
+def test_whole_numbers_are_floats_where_all_of_the_default_are():
+  spec = "configs/guided_diffusion.py:smoke"
+  for text, value in {"(0,1,2)": (0.0, 1.0, 2.0), "(0,0.5)": (0.0, 0.5)}.items():
+    scales = load_config(spec, [f"eval.scales={text}"]).eval.scales
+    assert scales == value and all(isinstance(scale, float) for scale in scales)
+  with pytest.raises(UserError, match=r"a value such as \(0\.0, .*\) is wanted"):
+    load_config(spec, ["eval.scales=(0,True)"])
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("dddpm", "ddpm"), ("bandits", "bandit")])
+def test_a_missing_file_is_named(wrong, right):
+  with pytest.raises(UserError, match=rf"Did you mean 'configs/{right}\.py'"):
+    load_config(f"configs/{wrong}.py")
+
+
+def test_what_is_no_config_is_said():
+  with pytest.raises(UserError, match="has no get_config"):
+    load_config("configs/base.py")
+
+
+def test_a_missing_preset_is_named():
   with pytest.raises(UserError, match=r"no preset 'smok': there are .*smoke, photos"):
     load_config("configs/ddpm.py:smok")
 

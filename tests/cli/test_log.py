@@ -157,6 +157,24 @@ def test_a_run_that_was_cut_and_goes_on_equals_one_that_was_not(tmp_path):
   assert names[0] == names[1] == [f"samples-so-far-{s:08d}.png" for s in (4, 8, 12)]
 
 
+def test_a_row_appended_while_the_log_is_opened_is_not_lost(tmp_path, monkeypatch):
+  """A file that is whole is not replaced: by then it may have grown again."""
+  with MetricsLog(tmp_path) as log:
+    log.write(1, {"x": 1})
+  read = Journal.read
+
+  def read_and_grow(self):
+    content = read(self)
+    self.append(b'{"step": 2}\n')
+    return content
+
+  with monkeypatch.context() as others:
+    others.setattr(Journal, "read", read_and_grow)
+    others.setattr(Journal, "replace", None)
+    MetricsLog(tmp_path)
+  assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [1, 2]
+
+
 def test_a_log_can_be_cut_while_it_is_open(tmp_path):
   with MetricsLog(tmp_path) as log:
     log.write(1, {"x": 1})

@@ -1,5 +1,6 @@
 """A run that needs what another run has learnt."""
 
+import json
 import shutil
 import sys
 from typing import Any, NamedTuple
@@ -114,3 +115,30 @@ def test_a_base_is_taken_as_it_was_configured(tmp_path, tuned):
   run(make, tmp_path / "base", "--config.model.channels=5")
   run(tuned, tmp_path / "tuned")
   assert saved(tmp_path / "tuned", tuned).params["w"].shape == (5,)
+
+
+@pytest.mark.parametrize(
+  ("own", "left_at", "ends_at"),
+  [
+    (["--config.total_steps=4"], 4, 4),  # and not at the 8 of its config
+    (["--config.total_steps=12"], 12, 12),
+    # what is lost after step 4 is taken again, to its own end
+    (["--config.total_steps=12", "--config.model.channels=5"], 4, 12),
+    (["--config.stop.metric=eval/size", "--config.eval.every_steps=2"], 4, 4),
+  ],
+)
+def test_the_end_of_a_base_is_its_own(tmp_path, tuned, capsys, own, left_at, ends_at):
+  patience = ["--config.stop.patience=1", "--config.stop.mode=max"]
+  command = [*own, *patience]
+  run(make, tmp_path / "base", *command)
+  for folder in (tmp_path / "base" / "checkpoints").iterdir():
+    if int(folder.name) > left_at:
+      shutil.rmtree(folder)
+  facts = (tmp_path / "base" / "config.json").read_text()
+  capsys.readouterr()
+  run(tuned, tmp_path / "tuned")
+  assert ("first" in capsys.readouterr().out) == (left_at < ends_at)
+  assert int(saved(tmp_path / "base", make).step) == ends_at
+  assert json.loads((tmp_path / "base" / "config.json").read_text()) == json.loads(
+    facts
+  )

@@ -7,7 +7,7 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from jgm.core import Experiment, gradient_step, make_program, new_state, sharding
+from jgm.core import Experiment, gradient_step, make_program, new_state
 from jgm.core.experiment import Aux, Dataset
 from jgm.core.parallel import make_mesh
 from jgm.core.placing import local_rows
@@ -176,7 +176,3 @@ def test_many_seeds_are_cut_by_rules_and_not_by_fsdp():
 
 def test_one_process_reads_all_rows_of_a_batch():
   assert local_rows(make_mesh(4, 2), 16) == list(range(16))
-
-
-def test_small_is_said_in_elements():
-  assert sharding.SMALL == 2**16

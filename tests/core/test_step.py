@@ -1,14 +1,11 @@
 import chex
-import einops
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import NamedSharding, PartitionSpec
 
 from jgm.core import Aux, gradient_step, new_state, repeat, with_ema
-from jgm.core.parallel import make_mesh
 
 
 def quadratic(params, state, batch, key):
@@ -98,18 +95,6 @@ def test_repeat_takes_steps_on_one_batch_or_on_none(key):
     np.testing.assert_allclose(repeated.params["w"], state.params["w"], rtol=1e-6)
   with pytest.raises(ValueError, match="give `repeat` its num_steps"):
     repeat(inner)(state, {}, key)
-
-
-def test_slices_of_a_sharded_batch_stay_where_they_are():
-  mesh = make_mesh(8)
-  over = lambda *names: NamedSharding(mesh, PartitionSpec(*names))
-  cut = lambda x: einops.rearrange(x, "(b n) ... -> n b ...", n=4)
-  compiled = (
-    jax.jit(cut, in_shardings=over("data"), out_shardings=over(None, "data"))
-    .lower(jnp.zeros((64, 3)))
-    .compile()
-  )
-  assert "all-" not in compiled.as_text()  # no device asks another
 
 
 def test_nan_of_nothing_is_left_out_but_not_of_a_loss(key):

@@ -144,3 +144,6 @@ def test_domains_that_do_not_go_together_are_refused():
       paired(source, target, in_memory=True)
   with pytest.raises(DatasetError, match="in_memory=True"):
     paired("mnist", "mnist_over_photos")
+  few, many = (make_dataset("digits", batch_size=n, seed=n) for n in (4, 8))
+  with pytest.raises(DatasetError, match=r"one batch size.*4 and 8"):
+    pair_domains(few, many)

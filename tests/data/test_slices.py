@@ -7,7 +7,7 @@ import pytest
 from einops import rearrange
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jgm.data.slices import slice_size, slices
+from jgm.data.slices import shuffled_slices, slice_size, slices
 
 
 def batch_of(n):
@@ -37,6 +37,14 @@ def test_a_device_keeps_the_rows_that_it_has():
   }
   for shard in cut.addressable_shards:
     assert set(np.asarray(shard.data).ravel()) == held[shard.device]
+
+
+def test_shuffled_each_row_is_in_one_slice_with_all_of_its_leaves(key):
+  cut = shuffled_slices({"x": jnp.arange(12.0), "label": jnp.arange(12)}, 3, key)
+  assert cut["x"].shape == cut["label"].shape == (3, 4)
+  np.testing.assert_array_equal(cut["x"], cut["label"])
+  np.testing.assert_array_equal(np.sort(cut["label"], axis=None), np.arange(12))
+  assert (cut["label"] != slices({"label": jnp.arange(12)}, 3)["label"]).any()
 
 
 @pytest.mark.parametrize("n", [5, 24, 0, -2])

@@ -137,8 +137,13 @@ def test_a_context_as_long_as_the_text_is_refused():
 
 
 def test_text_and_context_belong_together():
-  with pytest.raises(DatasetError, match=r"docs is text: config\.data\.context"):
-    make_dataset("docs", batch_size=4, seed=0)
+  for name in (*EMBEDDED_TEXT, "no_prompt"):
+    with pytest.raises(DatasetError, match=rf"{name} is text: config\.data\.context"):
+      make_dataset(name, batch_size=4, seed=0)
+    with pytest.raises(DatasetError, match=r"_over_photos: text is not laid over"):
+      make_dataset(f"{name}_over_photos", batch_size=4, seed=0)
+  with pytest.raises(DatasetError, match="did you mean 'no_prompt'"):
+    make_dataset("no_promt", batch_size=4, seed=0)
   for name in EMBEDDED:
     with pytest.raises(DatasetError, match=rf"{name} is no text.*texts: docs"):
       make_dataset(name, batch_size=4, seed=0, context=8)

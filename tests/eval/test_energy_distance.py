@@ -22,6 +22,7 @@ def test_on_a_line_it_is_scipys_squared(rng):
   x, y = rng.normal(size=(30, 1)), 1 + 2 * rng.normal(size=(40, 1))
   squared = scipy.stats.energy_distance(x[:, 0], y[:, 0]) ** 2
   assert biased(x, y) == pytest.approx(squared)
+  assert energy_distance(x, y, unbiased=False) == pytest.approx(squared)
   # What each set's distances to itself take away, they take from n (n - 1) pairs.
   spread = lambda a: np.abs(a - a.T).mean() / (len(a) - 1)
   assert energy_distance(x, y) == pytest.approx(squared - spread(x) - spread(y))

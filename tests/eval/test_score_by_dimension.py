@@ -38,7 +38,7 @@ def denoising(score, x, noise, key):
   [(oracle, 0.0, 0.01), (tells_nothing, 0.999, 1.001), (denoising, 0.0, 0.1)],
 )
 def test_the_error_is_nothing_for_the_truth_and_one_for_zero(loss, low, high):
-  found = measure("a", loss, MODEL, 2, SIGMA, 500, 64)
+  found = measure("a", loss, MODEL, 2, SIGMA)
   assert low <= found.error <= high
   assert found.milliseconds > 0 and found.dimension == 2
 

@@ -1,5 +1,6 @@
 """Compare: its numbers are each run's own, and what fails is named."""
 
+import contextlib
 import html.parser
 import io
 import json
@@ -16,7 +17,7 @@ from PIL import Image
 
 from experiments import compare as experiment
 from jgm import compare, noise
-from jgm.cli.config import load_config
+from jgm.cli.config import ROOT, load_config
 from jgm.cli.console import make_console
 from jgm.cli.errors import UserError
 from jgm.cli.log import read_rows
@@ -43,7 +44,7 @@ CHANGES = [f"{name}.parallel.data_devices=1" for name in FOLDERS]
 CHANGES += [f"{BROKEN}.critic_optimizer.learning_rate=nan"]
 
 
-def command(workdir, *, methods, changes):
+def command(workdir, *arguments, methods, changes):
   compare.main(
     experiment.__doc__,
     [
@@ -51,6 +52,7 @@ def command(workdir, *, methods, changes):
       f"--workdir={workdir}",
       f"--config.methods={tuple(methods)!r}",
       f"--config.changes={tuple(changes)!r}",
+      *arguments,
     ],
   )
 
@@ -135,6 +137,18 @@ def test_a_finished_run_is_not_trained_again(compared, tmp_path, monkeypatch):
   assert set(json.loads((compared / "results.json").read_text())["methods"]) == {
     "dcgan:smoke"
   }
+
+
+def test_a_run_beyond_the_budget_is_not_shown_under_it(compared, tmp_path):
+  compared = shutil.copytree(compared, tmp_path / "compare")
+  budget = "--config.budget.amount=128"
+  with pytest.raises(SystemExit):
+    command(compared, budget, methods=["dcgan:smoke"], changes=[CHANGES[1]])
+  results = json.loads((compared / "results.json").read_text())
+  assert not results["methods"]
+  error = results["failures"]["dcgan:smoke"]
+  assert error.startswith("dcgan:smoke has trained 8 steps in ")
+  assert error.endswith("the budget is 4: give this comparison a --workdir of its own")
 
 
 def test_the_page_is_one_file_with_a_sheet_of_each(page):
@@ -284,6 +298,30 @@ def test_evaluations_are_as_many_as_a_denoiser_counts(sampler, schedule):
   assert len(calls) == network_evaluations(config)
 
 
+# One pass of a generator; of S = 4 steps, as many as the sampler's; None: not known.
+EVALUATIONS = {
+  **dict.fromkeys(("cgan", "dcgan", "gan", "sngan", "wgan", "wgan_gp"), 1),
+  "sinkhorn_gan": 1,
+  **dict.fromkeys(("ddpm", "improved_ddpm", "score_sde"), 4),
+  "ncsn": 5,
+  "flow_matching": 7,
+  "guided_diffusion": None,
+  "score_matching": None,  # a chain of its own
+}
+
+
+def test_all_that_can_be_compared_tell_their_evaluations_or_nothing():
+  config = load_config("configs/compare.py:smoke")
+  config.eval.net_steps = None  # score_matching trains no nets to be measured by
+  found = {}
+  for file in (ROOT / "configs").glob("[!_]*.py"):
+    config.methods = (f"{file.stem}:smoke",)
+    with contextlib.suppress(UserError):
+      (method,) = read_methods(config, epath.Path("unused"))
+      found[file.stem] = network_evaluations(method.config)
+  assert found == EVALUATIONS
+
+
 # What bad input gets, before anything is trained.
 
 
@@ -296,6 +334,10 @@ def test_evaluations_are_as_many_as_a_denoiser_counts(sampler, schedule):
     (["--config.methods=('ddpm', 'ddpm')"], "one or more, each once"),
     (["--config.methods=('ddpm', 'gan')"], "must be of the same data"),
     (["--config.methods=('bandit',)"], "there is no config key"),
+    (
+      ["--config.methods=('reinforce:smoke',)", "--config.eval.net_steps=none"],
+      "neither images nor points in the plane",
+    ),
     (["--config.changes=('dgan:smoke.seed=1',)"], "Did you mean 'dcgan:smoke'?"),
     (["--config.changes=('ddpm:smoke.sed=1',)"], "Did you mean 'seed'?"),
     (["--config.changes=('ddpm:smoke.num_seeds=2',)"], "one seed each"),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jgm.losses.divergence import F_DIVERGENCES, alpha_divergence, variational_bound
+from jgm.losses.divergence import F_DIVERGENCES, alpha_divergence, f_divergence_bound
 
 ALPHAS = (-1.5, -1.0, 0.1, 0.5, 0.9, 1.1, 2.0, 3.0)
 DIVERGENCES = F_DIVERGENCES | {f"alpha {a}": alpha_divergence(a) for a in ALPHAS}
@@ -144,7 +144,7 @@ def test_the_bound_of_examples_is_that_of_their_scores(name):
   real, fake = np.array([0.3, -1.0, 2.0]), np.array([-0.2, 0.7, -1.5])
   at_fake = evaluate(name, "conjugate", evaluate(name, "activation", fake))
   wanted = evaluate(name, "activation", real) - at_fake
-  bound = jax.jit(lambda *scores: variational_bound(DIVERGENCES[name], *scores))
+  bound = jax.jit(lambda *scores: f_divergence_bound(DIVERGENCES[name], *scores))
   actual = bound(np.float32(real), np.float32(fake))
   np.testing.assert_allclose(actual, wanted, rtol=1e-5)
 
@@ -152,9 +152,9 @@ def test_the_bound_of_examples_is_that_of_their_scores(name):
 def test_scores_of_another_shape_are_refused():
   kl = F_DIVERGENCES["kl"]
   with pytest.raises(AssertionError):
-    variational_bound(kl, jnp.zeros((4, 1)), jnp.zeros((4, 1)))
+    f_divergence_bound(kl, jnp.zeros((4, 1)), jnp.zeros((4, 1)))
   with pytest.raises(AssertionError):
-    variational_bound(kl, jnp.zeros(4), jnp.zeros(3))
+    f_divergence_bound(kl, jnp.zeros(4), jnp.zeros(3))
 
 
 @EVERY

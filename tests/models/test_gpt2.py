@@ -77,13 +77,11 @@ def test_greedy_tokens_are_those_of_generate(arrays, state):
   apply = lambda tokens, cache, padding: model.apply(
     params, tokens, cache=cache, padding=padding
   )
-  key, lengths = jax.random.key(0), jnp.full(len(wanted), 6)
   completion = decode(
     apply,
     model.decoder.empty_cache(len(wanted)),
     wanted[:, :6],
-    lengths,
-    key,
+    jax.random.key(0),
     num_tokens=12,
     transform=greedy,
   )

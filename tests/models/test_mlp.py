@@ -97,5 +97,7 @@ def test_what_does_not_belong_together_is_refused():
     MLP(num_layers=0).init(jax.random.key(0), X)
   with pytest.raises(AssertionError, match="shape"):
     MLP().init(jax.random.key(0), X, T[:1])
+  with pytest.raises(AssertionError, match="shape"):
+    MLP(num_classes=4).init(jax.random.key(0), X, T, LABEL[:1])
   with pytest.raises(AssertionError, match="rank"):
     MLP().init(jax.random.key(0), X[0])

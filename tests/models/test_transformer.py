@@ -8,14 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 from jgm.models.causal_attention import CausalAttention, make_context
 from jgm.models.positions import POSITIONS, alibi_slopes
+from jgm.models.token_dense import TokenDense
 from jgm.models.transformer import (
   Decoder,
   ScalarTransformer,
   Transformer,
 )
+from jgm.models.transformer_block import NORMAL
 from jgm.samplers.decode import check_tokens
 
 VOCAB, LENGTH = 11, 12
@@ -308,3 +311,25 @@ def test_tokens_outside_the_vocabulary():
   # where nothing can raise, the row is lost for all to see, and no other is
   logits = model.apply(variables, jnp.array([[1, VOCAB], [1, 2]]))
   assert np.isnan(logits[0]).all() and np.isfinite(logits[1]).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 5), (3, 1, 5)], ids=["text", "one token"])
+def test_a_dense_layer_of_tokens_is_flax_s(shape):
+  """With its parameters, results and gradients; with the tall way and without."""
+  x = jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+  ours, theirs = TokenDense(4, bias_init=NORMAL), nn.Dense(4, bias_init=NORMAL)
+  variables = ours.init(jax.random.key(0), x)
+  for a, b in zip(
+    jax.tree.leaves(variables),
+    jax.tree.leaves(theirs.init(jax.random.key(0), x)),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(a, b)
+  loss = lambda model: lambda variables: jnp.sum(model.apply(variables, x) ** 2)
+  for a, b in zip(
+    jax.tree.leaves(jax.value_and_grad(loss(ours))(variables)),
+    jax.tree.leaves(jax.value_and_grad(loss(theirs))(variables)),
+    strict=True,
+  ):
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+  assert ours.copy(dtype=jnp.bfloat16).apply(variables, x).dtype == jnp.bfloat16

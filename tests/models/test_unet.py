@@ -87,6 +87,15 @@ def test_a_label_without_classes_is_refused():
     shapes(UNet(), (1, 8, 8, 1), label=jnp.zeros(1, jnp.int32))
 
 
+def test_one_time_or_label_is_not_for_all_images():
+  x, one, both = jnp.zeros((2, 8, 8, 1)), jnp.zeros(1, jnp.int32), jnp.zeros(2)
+  model, key = UNet(num_classes=3), jax.random.key(0)
+  init = lambda *args: jax.eval_shape(model.init, key, *args)
+  for arguments in ((x, one), (x, both, one)):
+    with pytest.raises(AssertionError, match="shape"):
+      init(*arguments)
+
+
 def test_output_is_zero_at_first(images):
   model = UNet(channels=4, channel_multipliers=(1,), num_blocks=0)
   out, variables = jax.jit(model.init_with_output)(jax.random.key(0), *images)

@@ -158,6 +158,18 @@ def test_many_gaussians_at_once(rng):
   np.testing.assert_allclose(together, one_by_one, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_halves_are_taken_as_float32(rng, dtype):
+  """A plane, turned: rounded to halves its third eigenvalue may be below 0."""
+  turn = scipy.linalg.qr(rng.normal(size=(3, 3)))[0]
+  plane = jnp.asarray(turn @ np.diag([1.0, 2.0, 0.0]) @ turn.T, dtype)
+  mean = jnp.zeros(3, dtype)
+  whole = bures_wasserstein(mean, plane, mean, ONE.astype(dtype))
+  assert whole.dtype == jnp.float32
+  assert whole == bures(plane.astype(jnp.float32), ONE)
+  assert whole == pytest.approx((2**0.5 - 1) ** 2 + 1, abs=0.1)
+
+
 def test_bad_input_is_refused():
   one, mean = np.eye(2), np.zeros(2)
   for arguments, message in [

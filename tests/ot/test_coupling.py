@@ -11,14 +11,6 @@ from jgm.ot.coupling import minibatch_coupling, sample_coupling
 NUM = 4000  # draws
 
 
-@pytest.fixture(scope="module")
-def clouds():
-  rng = np.random.default_rng(0)
-  return rng.normal(size=(12, 2)).astype("f"), 1.0 + rng.normal(size=(12, 2)).astype(
-    "f"
-  )
-
-
 def drawn(key, result, num=NUM):
   """The share of each j among the partners of each i, [n, m]."""
   draw = jax.jit(jax.vmap(lambda key: sample_coupling(key, result)))
@@ -77,12 +69,23 @@ def test_pairs_are_nearer_than_at_random_and_each_y_comes_once_on_average(key):
   assert float(jnp.var(coupled)) == pytest.approx(1.0, abs=4 * (2 / 6400) ** 0.5 + 0.03)
 
 
-def test_within_a_label_alone(clouds, key):
-  x, y = clouds
-  label = jnp.arange(12) % 3
-  partner = np.asarray(minibatch_coupling(key, x, y, label=label, epsilon=0.1))
+@pytest.mark.parametrize("epsilon", [0.02, 0.1, 1.0, 5.0])
+def test_within_a_label_alone(epsilon, key):
+  x, y = np.random.default_rng(0).normal(size=(2, 64, 2)).astype("f")
+  label = jnp.arange(64) % 3
+  couple = lambda key: minibatch_coupling(key, x, y, label=label, epsilon=epsilon)
+  partner = np.asarray(jax.jit(jax.vmap(couple))(jax.random.split(key, 20)))
+  np.testing.assert_array_equal(label[partner], np.broadcast_to(label, (20, 64)))
+  assert (partner != np.arange(64)[None]).any(axis=1).all()
+
+
+def test_within_a_label_though_a_trade_would_save_many_mean_costs(key):
+  """The one pair of label 1 is 40 apart, and each end lies on a point of label 0."""
+  x, y = np.random.default_rng(0).normal(size=(2, 64, 2)).astype("f")
+  x[0], y[0], x[1], y[1] = (20.0, 0.0), (-20.0, 0.0), (-20.0, 0.0), (20.0, 0.0)
+  label = (jnp.arange(64) == 0).astype(jnp.int32)
+  partner = minibatch_coupling(key, x, y, label=label)
   np.testing.assert_array_equal(label[partner], label)
-  assert (partner != np.arange(12)).any()
 
 
 def test_points_that_are_all_one_and_sizes_that_differ(key):

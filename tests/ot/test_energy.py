@@ -22,7 +22,7 @@ def clouds():
 def test_it_is_the_measured_one(clouds, unbiased, width):
   x, y = (cloud[:, :width] for cloud in clouds)
   expected = measured(x, y, unbiased=unbiased)
-  loss = jax.jit(lambda x, y: energy_distance(x, y, unbiased=unbiased, block=4))
+  loss = jax.jit(lambda x, y: energy_distance(x, y, unbiased=unbiased, block_size=4))
   with jax.enable_x64(True):
     value = loss(x, y)
   assert value == pytest.approx(expected, rel=1e-10)

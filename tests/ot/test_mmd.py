@@ -50,7 +50,7 @@ def test_of_quadrature_nodes_it_is_the_closed_form_of_gaussians():
   with jax.enable_x64(True):
     kernel = gaussian_kernel(bandwidths)
     value = squared_mmd(
-      x[:, None], y[:, None], kernel, unbiased=False, a=weights, b=weights
+      x[:, None], y[:, None], weights, weights, kernel=kernel, unbiased=False
     )
   assert value == pytest.approx(expected, rel=1e-9)
 
@@ -59,8 +59,8 @@ def test_weighted_and_unbiased_it_is_its_definition(clouds):
   rng = np.random.default_rng(1)
   a, b = rng.dirichlet(np.ones(7)), rng.dirichlet(np.ones(5))
   with jax.enable_x64(True):
-    value = squared_mmd(*clouds, gaussian_kernel(0.9), a=a, b=b)
-    uniform = squared_mmd(*clouds, gaussian_kernel(0.9))
+    value = squared_mmd(*clouds, a, b, kernel=gaussian_kernel(0.9))
+    uniform = squared_mmd(*clouds, kernel=gaussian_kernel(0.9))
   assert value == pytest.approx(by_definition(*clouds, a, b, 0.9), rel=1e-10)
   a, b = np.full(7, 1 / 7), np.full(5, 1 / 5)
   assert uniform == pytest.approx(by_definition(*clouds, a, b, 0.9), rel=1e-10)
@@ -70,7 +70,7 @@ def test_it_has_no_bias(key):
   """Of equal distributions the mean is zero, weights or none."""
   a = jnp.array([0.1, 0.1, 0.1, 0.2, 0.5])
   x, y = jax.random.normal(key, (2, 2000, 5, 2))
-  estimate = lambda x, y: squared_mmd(x, y, gaussian_kernel(1.0), a=a)
+  estimate = lambda x, y: squared_mmd(x, y, a, kernel=gaussian_kernel(1.0))
   values = np.asarray(jax.jit(jax.vmap(estimate))(x, y))
   assert abs(values.mean()) < 4 * values.std() / np.sqrt(2000)
   assert 0.3 < (values < 0).mean() < 0.8
@@ -81,7 +81,9 @@ def test_blocks_change_neither_value_nor_gradient(width):
   """Below 5 dimensions distances are differences, above them a product."""
   x, y = np.random.default_rng(0).normal(size=(2, 7, width))
   with jax.enable_x64(True):
-    loss = lambda x, y, block: squared_mmd(x, y, gaussian_kernel(2.0), block=block)
+    loss = lambda x, y, block_size: squared_mmd(
+      x, y, kernel=gaussian_kernel(2.0), block_size=block_size
+    )
     both = jax.jit(jax.value_and_grad(loss, (0, 1)), static_argnums=2)
     whole, pieces = both(x, y, None), both(x, y, 3)
     jax.tree.map(
@@ -96,7 +98,9 @@ def test_blocks_change_neither_value_nor_gradient(width):
 
 def test_in_blocks_the_gradient_never_keeps_the_matrix():
   x = jnp.zeros((4096, 2))
-  loss = lambda x, block: squared_mmd(x, x, gaussian_kernel(1.0), block=block)
+  loss = lambda x, block_size: squared_mmd(
+    x, x, kernel=gaussian_kernel(1.0), block_size=block_size
+  )
   grad = jax.jit(jax.grad(loss), static_argnums=1)
   memory = grad.lower(x, 64).compile().memory_analysis().temp_size_in_bytes
   assert memory < 4096 * 4096 * 4 / 4
@@ -104,7 +108,9 @@ def test_in_blocks_the_gradient_never_keeps_the_matrix():
 
 def test_equal_clouds_have_no_discrepancy_and_no_slope(clouds):
   x = jnp.asarray(clouds[0], jnp.float32)
-  loss = lambda x, y: squared_mmd(x, y, gaussian_kernel([0.1, 1.0]), unbiased=False)
+  loss = lambda x, y: squared_mmd(
+    x, y, kernel=gaussian_kernel([0.1, 1.0]), unbiased=False
+  )
   value, slope = jax.value_and_grad(loss)(x, x)
   # Sums of terms of about 1, of which float32 has 7 digits.
   assert abs(value) < 1e-6
@@ -135,10 +141,10 @@ def test_bad_input_is_refused(clouds):
     ((x, y[:, :2]), {}, "width"),
     ((x[0], y), {}, "shape"),
     ((x * np.nan, y), {}, "finite"),
-    ((x, y), {"block": 0}, "block"),
+    ((x, y), {"block_size": 0}, "block_size"),
   ]:
     with pytest.raises(ValueError, match=message):
-      squared_mmd(*arguments, kernel, **options)
+      squared_mmd(*arguments, kernel=kernel, **options)
   for bandwidth in (0.0, -1.0, [], [1.0, np.nan]):
     with pytest.raises(ValueError, match="bandwidths"):
       gaussian_kernel(bandwidth)

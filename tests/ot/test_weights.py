@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jgm import ot
 from jgm.ot.weights import check_weights
 
 
@@ -38,6 +39,16 @@ def test_they_keep_their_values_and_their_floats():
 def test_bad_ones_are_refused(weights, message):
   with pytest.raises(ValueError, match=message):
     check_weights(weights, 3, "a")
+
+
+def test_a_coarse_sum_does_not_keep_a_problem_from_converging():
+  """Thirds of bfloat16 have the sum 1.002; known or traced, they are weights."""
+  x, a = np.arange(3.0)[:, None], jnp.full(3, 1 / 3, jnp.bfloat16)
+  solve = lambda a: ot.sinkhorn(x, x + 1.0, a, a, epsilon=1.0)
+  traced = jax.jit(solve)
+  for result in (solve(a), traced(a), solve([1 / 3] * 3)):
+    assert result.converged and result.error < 1e-3
+  assert not traced(jnp.full(3, 0.34, jnp.bfloat16)).converged
 
 
 def test_of_no_points_there_are_none():

@@ -18,7 +18,7 @@ from jgm.data import DatasetError, make_dataset
 from jgm.data.shapes import shapes_of
 from jgm.plan import Topology, make_plan
 from jgm.plan.chips import CHIPS
-from jgm.plan.compiled import Memory
+from jgm.plan.compiled import Compiled, Memory, keep, read_kept
 from jgm.plan.count import Collective, Work
 from jgm.plan.plan import Measured
 
@@ -75,7 +75,10 @@ def planned(batch_size=512, memory=MEASURED.memory, **options):
   """Of a million parameters, four steps a call."""
   params = {"w": jax.ShapeDtypeStruct((1000, 1000), "float32")}
   program: Any = types.SimpleNamespace(
-    steps_per_call=4, num_seeds=1, abstract=types.SimpleNamespace(params=params)
+    steps_per_call=4,
+    num_seeds=1,
+    batch_devices=2,
+    abstract=types.SimpleNamespace(params=params),
   )
   topology = Topology("v5e:2x4", [None] * 8, CHIPS["v5e"])
   measured = MEASURED._replace(memory=memory)
@@ -106,9 +109,54 @@ def test_the_largest_batch_is_the_one_that_fills_the_memory(
   assert made["fits"] and made["largest_batch"] == 48
 
 
+@pytest.mark.parametrize(
+  ("name", "overrides", "devices"),
+  [
+    ("gan", (), 8),
+    ("gan", ("num_seeds=8",), 1),  # each device has some seeds, and the whole batch
+    ("gan", ("num_seeds=3",), 8),
+    ("gan", ("parallel.strategy=pmap",), 8),
+    ("gpt", ("parallel.model_devices=2",), 4),
+  ],
+)
+def test_a_batch_is_spread_over_the_devices_of_its_axis(name, overrides, devices):
+  config = load_config(f"configs/{name}.py:smoke", overrides)
+  experiment = {"gan": gan, "gpt": gpt}[name].make(config)
+  assert make_config_program(experiment, config, {}).batch_devices == devices
+
+
+def test_the_largest_batch_is_of_as_many_rows_as_are_cut(command, monkeypatch):
+  """13 fill a device. With seeds over the devices each has all of a batch."""
+  chip = CHIPS["v5e"]._replace(memory=1000 + 13 * 10)
+  topology = Topology("chips", jax.devices()[:8], chip)
+  monkeypatch.setattr("jgm.cli.plan.find_topology", lambda name: topology)
+
+  def measure(call, topology):
+    rows = call.batch_size // call.program.batch_devices
+    memory = MEASURED.memory._replace(total=1000 + 10 * rows)
+    return MEASURED._replace(memory=memory)
+
+  monkeypatch.setattr("jgm.cli.plan._measure", measure)
+  arguments = "--topology=cpu:8", "--config.data.batch_size=32"
+  assert command(*arguments)["largest_batch"] == 8 * 13
+  assert command(*arguments, "--config.num_seeds=8")["largest_batch"] == 13
+
+
+def test_nothing_is_left_of_a_program_that_cannot_be_kept(tmp_path, monkeypatch):
+  compiled = Compiled(MEASURED.memory, "text")
+  with monkeypatch.context() as full:
+    full.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("no space")))
+    with pytest.raises(OSError, match="no space"):
+      keep(compiled, tmp_path / "kept")
+  assert not list(tmp_path.iterdir())
+  keep(compiled, tmp_path / "kept")
+  assert read_kept(tmp_path / "kept") == compiled
+
+
 def test_all_that_is_known_is_printed(capsys):
   print_plan(planned(price_per_chip_hour=2.0))
   said = capsys.readouterr().out
+  assert "512, 256 a device" in said  # `model` takes the others
   words = ("fits", "at least", "all-reduce", "MFU", "cost", "SomeKernel")
   for word in words:
     assert word in said

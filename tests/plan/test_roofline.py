@@ -36,10 +36,21 @@ def test_no_work_takes_no_time():
   assert estimated(Work()).seconds_per_step == 0 and estimated(Work()).mfu == 0
 
 
-def test_what_goes_round_a_ring():
-  assert sent_bytes({Collective("all-reduce", 8): 80.0}) == 2 * 70
-  assert sent_bytes({Collective("all-gather", 8): 80.0}) == 70
-  assert sent_bytes({Collective("all-reduce", 1): 80.0}) == 0
+@pytest.mark.parametrize(
+  ("kind", "sent"),
+  [
+    ("all-reduce", 2 * 70),
+    *((kind, 70) for kind in ("all-gather", "reduce-scatter", "all-to-all")),
+    *((f"collective-{kind}", 80) for kind in ("permute", "broadcast")),
+  ],
+)
+def test_what_goes_round_a_ring(kind, sent):
+  assert sent_bytes({Collective(kind, 8): 80.0}) == sent
+
+
+@pytest.mark.parametrize("kind", ["all-reduce", "reduce-scatter", "all-to-all"])
+def test_a_chip_alone_sends_nothing(kind):
+  assert sent_bytes({Collective(kind, 1): 80.0}) == 0
 
 
 @pytest.mark.parametrize("chip", CHIPS.values(), ids=lambda chip: chip.name)

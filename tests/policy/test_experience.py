@@ -57,6 +57,12 @@ def test_one_left_out_takes_no_bias_in_and_lowers_the_variance():
   assert variance(with_it) < 0.5 * variance(without)
 
 
+@pytest.mark.parametrize("shape", [(), (3, 2)])
+def test_one_left_out_is_of_returns_alone(shape):
+  with pytest.raises(AssertionError, match="rank"):
+    leave_one_out(jnp.zeros(shape))
+
+
 def test_standardised_over_real_tokens_alone():
   advantages = jnp.array([[1.0, 2.0, 3.0], [6.0, jnp.nan, 99.0]])
   found = np.asarray(standardised(advantages, MASK))[np.asarray(MASK) > 0]

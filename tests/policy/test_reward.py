@@ -94,6 +94,7 @@ def test_a_learned_reward_is_read_at_the_last_real_token():
   [
     ({"name": "vowels"}, "letters, table"),
     ({"name": "letters", "letters": ""}, "names no letter"),
+    ({"name": "letters", "letters": "aé"}, "one of ASCII"),
     ({"name": "table"}, "lists every completion"),
   ],
 )

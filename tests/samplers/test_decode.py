@@ -11,7 +11,13 @@ import pytest
 
 from jgm.models.positions import POSITIONS
 from jgm.models.transformer import Decoder, Transformer
-from jgm.samplers.decode import Completion, decode, left_padded, score
+from jgm.samplers.decode import (
+  Completion,
+  cached_model,
+  decode,
+  left_padded,
+  score,
+)
 from jgm.samplers.logits import chain, greedy, identity, temperature, top_k, top_p
 
 VOCAB, NUM_TOKENS = 9, 5
@@ -36,8 +42,13 @@ def markov(table):
 
 def run(apply, cache, prompt, lengths, key, **options):
   """`decode`, compiled."""
-  call = jax.jit(lambda *arrays: decode(apply, *arrays, **options))
-  return call(cache, jnp.asarray(prompt), jnp.asarray(lengths), key)
+  lengths = None if lengths is None else jnp.asarray(lengths)
+  call = jax.jit(
+    lambda cache, prompt, lengths, key: decode(
+      apply, cache, prompt, key, prompt_length=lengths, **options
+    )
+  )
+  return call(cache, jnp.asarray(prompt), lengths, key)
 
 
 def transformer(**fields):
@@ -50,9 +61,7 @@ def transformer(**fields):
   rng = np.random.default_rng(2)
   draw = lambda a: jnp.asarray(0.3 * rng.normal(size=a.shape), a.dtype)
   variables = jax.tree.map(draw, shapes)
-  cached = lambda tokens, cache, padding: model.apply(
-    variables, tokens, cache=cache, padding=padding, only_last=True
-  )
+  cached = cached_model(model, variables["params"])
   plain = lambda tokens, padding: model.apply(variables, tokens, padding=padding)
   return cached, plain, decoder.empty_cache
 
@@ -84,7 +93,7 @@ def test_a_cache_gives_the_tokens_that_come_without(fields, key):
   wanted = without_cache(plain, prompt, lengths, key, SAMPLING)
   np.testing.assert_array_equal(completion.tokens, wanted)
   assert len(np.unique(completion.tokens)) > 3  # so the test can tell
-  again = score(plain, prompt, lengths, completion, SAMPLING)
+  again = score(plain, prompt, completion, SAMPLING, prompt_length=lengths)
   np.testing.assert_allclose(again, completion.logp, atol=1e-5)
 
 
@@ -100,6 +109,25 @@ def test_a_row_of_a_ragged_batch_is_the_row_alone(key):
   np.testing.assert_array_equal(together[2], tokens(PROMPTS[2:], greedy)[0])
   together = tokens(PROMPTS[1:], SAMPLING)
   np.testing.assert_array_equal(together[0], tokens(PROMPTS[1:2], SAMPLING)[0])
+
+
+def test_prompts_that_fill_their_rows_need_no_lengths(key):
+  cached, plain, empty = transformer(positions="learned")
+  prompt = jnp.array([[3, 1, 4], [2, 7, 1]])
+  of = {"num_tokens": NUM_TOKENS, "transform": SAMPLING}
+  completion = run(cached, empty(2), prompt, None, key, **of)
+  wanted = run(cached, empty(2), prompt, jnp.array([3, 3]), jax.random.clone(key), **of)
+  np.testing.assert_array_equal(completion.tokens, wanted.tokens)
+  np.testing.assert_allclose(completion.logp, wanted.logp, atol=1e-6)
+  again = score(plain, prompt, completion, SAMPLING)
+  np.testing.assert_allclose(again, completion.logp, atol=1e-5)
+  padding = []
+  decode(
+    lambda tokens, cache, p: (padding.append(p), cached(tokens, cache, p))[1],
+    *(empty(2), prompt, jax.random.clone(key)),
+    **of,
+  )
+  assert padding == [None, None]  # the fast path: no mask is made
 
 
 @pytest.mark.parametrize(
@@ -142,9 +170,8 @@ def test_the_end_token_ends_a_row(key):
   """Counting up from each prompt; 6 is the end, and 8 before 0."""
   table = 50.0 * jax.nn.one_hot((jnp.arange(VOCAB) + 1) % VOCAB, VOCAB)
   prompt = jnp.array([[5], [3], [0], [6]])
-  ones = jnp.ones(4, jnp.int32)
   of = {"num_tokens": 4, "transform": temperature(1.0), "end_token": 6}
-  completion = run(markov(table), NoCache(), prompt, ones, key, **of)
+  completion = run(markov(table), NoCache(), prompt, None, key, **of)
   wanted = [[6, 6, 6, 6], [4, 5, 6, 6], [1, 2, 3, 4], [7, 8, 0, 1]]
   np.testing.assert_array_equal(completion.tokens, wanted)
   mask = [[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1]]
@@ -153,7 +180,7 @@ def test_the_end_token_ends_a_row(key):
   # scored alike: nothing counts after the end, excluded or not
   plain = lambda tokens, padding: table[tokens]
   for transform in (of["transform"], top_k(1)):
-    again = score(plain, prompt, ones, completion, transform)
+    again = score(plain, prompt, completion, transform)
     np.testing.assert_allclose(again, completion.logp, atol=1e-6)
 
 
@@ -173,7 +200,7 @@ def test_an_excluded_token_scores_minus_infinity():
   ones = jnp.ones((1, 2), bool)
   completion = Completion(jnp.array([[0, 1]]), jnp.zeros((1, 2)), ones)
   prompt = jnp.zeros((1, 1), jnp.int32)
-  logp = score(plain, prompt, jnp.ones(1, jnp.int32), completion, top_k(1))
+  logp = score(plain, prompt, completion, top_k(1))
   np.testing.assert_array_equal(logp, [[0.0, -np.inf]])
 
 
@@ -187,7 +214,13 @@ def test_the_model_is_traced_twice(key):
 
   compiled = jax.jit(
     lambda prompt, lengths, key: decode(
-      apply, NoCache(), prompt, lengths, key, num_tokens=6, transform=identity
+      apply,
+      NoCache(),
+      prompt,
+      key,
+      num_tokens=6,
+      transform=identity,
+      prompt_length=lengths,
     )
   )
   for seed in range(2):
@@ -207,14 +240,12 @@ def test_too_long_is_refused_before_anything_runs(columns, key):
   prompt = jnp.zeros((1, columns), jnp.int32)
   of = {"num_tokens": 5, "transform": identity}
   with pytest.raises(ValueError, match=f"a prompt of {columns} tokens and 5 more"):
-    decode(apply, NoCache(jnp.zeros(12)), prompt, jnp.array([columns]), key, **of)
+    decode(apply, NoCache(jnp.zeros(12)), prompt, key, **of)
   with pytest.raises(AssertionError, match="was called"):  # the last is not read
-    decode(
-      apply, NoCache(jnp.zeros(columns + 4)), prompt, jnp.array([columns]), key, **of
-    )
+    decode(apply, NoCache(jnp.zeros(columns + 4)), prompt, key, **of)
   with pytest.raises(ValueError, match="at least one token, not 0"):
     of["num_tokens"] = 0
-    decode(apply, NoCache(jnp.zeros(12)), prompt, jnp.array([columns]), key, **of)
+    decode(apply, NoCache(jnp.zeros(12)), prompt, key, **of)
 
 
 def test_prompts_of_any_length_stand_on_the_right():

@@ -17,10 +17,12 @@ from jgm.samplers import (
   dpm_solver,
   euler_maruyama,
   heun,
+  make_sampling,
   predictor_corrector,
   probability_flow,
   timestep_pairs,
 )
+from jgm.samplers import sampling as sampling_module
 
 SCHEDULE = noise.vp_schedule(first=0.02)
 PAIRS = timestep_pairs(SCHEDULE, 4, spacing="log_snr")
@@ -113,3 +115,37 @@ def test_modes_are_as_frequent_as_they_should_be(name, mixture_denoiser, key):
   chi_square = np.sum((counts - wanted) ** 2 / wanted)
   print(f"{name}: chi-square {chi_square:.1f}")
   assert chi_square < 29.9
+
+
+def sampling(options):
+  denoiser = lambda params, label: lambda x_t, t: params * x_t
+  how = {"sampler": "ddim", "num_steps": 4, "chunk_size": 2}
+  return make_sampling(denoiser, SCHEDULE, (2,), options, **how)
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    ({"dimm": {}}, "unknown sampler 'dimm'. Did you mean 'ddim'"),
+    ({"ddim": {"etta": 1.0}}, "'ddim' has no option 'etta'.*Did you mean 'eta'"),
+    ({"heun": {"chrn": 1.0}}, "'heun' has no option 'chrn'"),  # not the default one
+    ({"probability_flow": {"rtoll": 1.0}}, "Did you mean 'rtol'"),
+    ({"probability_flow": {"options": {}}}, "has no option 'options'"),
+    ({"ancestral": {"timesteps": 3}}, "has no option 'timesteps'"),  # num_steps says
+  ],
+)
+def test_an_option_that_no_sampler_has_is_refused(options, message):
+  with pytest.raises(ValueError, match=message):
+    sampling(options)
+
+
+def test_each_sampler_takes_its_options():
+  options = {
+    "ancestral": {"variance": "large"},
+    "annealed_langevin": {"steps_per_level": 2, "step_size": None},
+    "ddim": {"eta": 0.5},
+    "predictor_corrector": {"num_corrections": 1, "snr": 0.1},
+    "probability_flow": {"rtol": 1e-3, "atol": 1e-3},
+  }
+  assert set(options) <= set(sampling_module.SAMPLERS)
+  sampling(options)

@@ -45,6 +45,22 @@ def test_w_0_is_the_conditional_model_bit_for_bit(w):
     np.testing.assert_array_equal(other, plain)
 
 
+def test_a_scale_that_is_an_array_serves_as_the_number_does():
+  """One program for all, and at the ends what the numbers' short ways give."""
+  x_t, t = jnp.linspace(-2, 2, 8).reshape(4, 2), jnp.array([0.05, 0.3, 0.5, 0.7])
+  free = jax.jit(lambda w: classifier_free(CONDITIONAL, UNCONDITIONAL, w)(x_t, t))
+  by_class = jax.jit(
+    lambda w: classifier_guidance(UNCONDITIONAL, SCHEDULE, class_log_prob, w)(x_t, t)
+  )
+  for w in (0.0, -1.0, 2.0):
+    wanted = classifier_free(CONDITIONAL, UNCONDITIONAL, w)(x_t, t)
+    np.testing.assert_allclose(free(jnp.float32(w)), wanted, rtol=1e-5, atol=1e-6)
+  for w in (0.0, 2.0):
+    raised = classifier_guidance(UNCONDITIONAL, SCHEDULE, class_log_prob, w)
+    found = by_class(jnp.float32(w))
+    np.testing.assert_allclose(found, raised(x_t, t), rtol=1e-5, atol=1e-6)
+
+
 def test_w_minus_1_is_the_unconditional_model():
   assert classifier_free(CONDITIONAL, UNCONDITIONAL, -1.0) is UNCONDITIONAL
 

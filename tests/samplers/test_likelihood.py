@@ -71,7 +71,7 @@ def test_hutchinsons_estimate_averages_to_it(mixture, mixture_denoiser, key):
   @jax.vmap
   def estimates(key):
     denoiser = mixture_denoiser(mixture, schedule)
-    return flow_log_prob(denoiser, schedule, jnp.float32(POINTS), key, probes=2)
+    return flow_log_prob(denoiser, schedule, jnp.float32(POINTS), key, num_probes=2)
 
   found = estimates(jax.random.split(key, 128))
   error = np.abs(found.mean(0) - exact) / (found.std(0) / 128**0.5 + 1e-4)
@@ -86,8 +86,8 @@ def test_bad_input_is_named(key):
   )
   with pytest.raises(ValueError, match=r"unknown trace 'hutch'.*'exact'"):
     log_prob(trace="hutch")
-  with pytest.raises(ValueError, match="needs a key and probes >= 1; got 0"):
-    log_prob(probes=0)
+  with pytest.raises(ValueError, match="needs a key and num_probes >= 1; got 0"):
+    log_prob(num_probes=0)
   with pytest.raises(ValueError, match="needs a key"):
     log_prob(key=None)
   with pytest.raises(ValueError, match="begin at a later time"):
