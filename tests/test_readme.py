@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from safetensors.numpy import save_file
 
+from experiments.__main__ import names
 from jgm.models.transformer import Decoder, Transformer
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -75,3 +76,15 @@ def hugging_face_names(decoder):
     tensors[f"h.0.{theirs}.weight"] = part[weight]
     tensors[f"h.0.{theirs}.bias"] = part["bias"]
   return {name: np.array(leaf) for name, leaf in tensors.items()}
+
+
+def test_each_experiment_has_a_row_and_each_file_is_there():
+  targets = re.findall(r"\]\(((?!http)[^)#]+)", README)
+  assert not [target for target in targets if not (ROOT / target).exists()]
+  rows = re.findall(r"^\| \[`(\w+)`\]\(experiments/\1\.py\)", README, re.MULTILINE)
+  assert sorted([*rows, "compare"]) == sorted(names())
+
+
+def test_its_pictures_are_small():
+  pictures = [*(ROOT / "docs").glob("*.png"), *(ROOT / "docs").glob("*.jpg")]
+  assert pictures and all(path.stat().st_size < 200_000 for path in pictures)

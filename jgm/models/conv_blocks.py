@@ -36,7 +36,9 @@ def image_blocks(x: Array, geometry: Geometry) -> Array:
   """What the kernel sees of x, as blocks: [B, H, W, C] to [B, H', W', s t C]."""
   s, t = geometry.strides
   seen = _pad(x, geometry, 1)
-  return rearrange(seen, "b (h s) (w t) c -> b h w (s t c)", s=s, t=t)
+  # Row by row, which XLA copies whole; a transposition it takes number by number.
+  rows = [rearrange(seen[:, i::s], "b h (w t) c -> b h w (t c)", t=t) for i in range(s)]
+  return jnp.concatenate(rows, axis=-1)
 
 
 def blocks_image(blocks: Array, geometry: Geometry) -> Array:
@@ -50,6 +52,12 @@ def kernel_blocks(kernel: Array, geometry: Geometry) -> Array:
   """The kernel's taps, likewise: [kh, kw, C, O] to [kh / s, kw / t, s t C, O]."""
   s, t = geometry.strides
   return rearrange(kernel, "(h s) (w t) c o -> h w (s t c) o", s=s, t=t)
+
+
+def blocks_kernel(blocks: Array, geometry: Geometry) -> Array:
+  """The transpose of `kernel_blocks`: [kh / s, kw / t, s t C, O] to [kh, kw, C, O]."""
+  s, t = geometry.strides
+  return rearrange(blocks, "h w (s t c) o -> (h s) (w t) c o", s=s, t=t)
 
 
 def _pad(x: Array, geometry: Geometry, sign: int) -> Array:

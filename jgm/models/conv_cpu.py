@@ -13,8 +13,10 @@ import jax.numpy as jnp
 from einops import rearrange
 from jax import lax
 
+from jgm.models import conv_phases
 from jgm.models.conv_blocks import (
   blocks_image,
+  blocks_kernel,
   has_blocks,
   image_blocks,
   kernel_blocks,
@@ -27,6 +29,9 @@ Array = jax.Array
 # XLA's routine packs its input anew for every few output pixels: below this many pixels
 # in an image a product over patches is up to 15 times faster.
 SMALL_IMAGE = 8
+# With as few as an image's own channels it does little with each pixel it packs: blocks
+# of pixels are up to twice as fast. With more, to make the blocks takes longer.
+FEW_CHANNELS = 16
 
 
 def xla_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -43,7 +48,7 @@ def xla_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 def forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
   """The convolution: [B, H, W, C] and [kh, kw, C, O] to [B, Ho, Wo, O]."""
-  if has_blocks(geometry):
+  if has_blocks(geometry) and x.shape[-1] < FEW_CHANNELS:
     x, kernel = image_blocks(x, geometry), kernel_blocks(kernel, geometry)
     return forward(x, kernel, of_blocks(geometry))
   if geometry.kernel != (1, 1) and math.prod(geometry.output) > SMALL_IMAGE:
@@ -55,6 +60,8 @@ def forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
 def input_grad(y: Array, kernel: Array, geometry: Geometry) -> Array:
   """The transpose in x: [B, Ho, Wo, O] and [kh, kw, C, O] to [B, H, W, C]."""
   if has_blocks(geometry):
+    if kernel.shape[-2] >= FEW_CHANNELS:
+      return conv_phases.input_grad(y, kernel, geometry, forward)
     kernel = kernel_blocks(kernel, geometry)
     return blocks_image(_scatter_patches(y, kernel, of_blocks(geometry)), geometry)
   if geometry.kernel == (1, 1) or geometry.strides != (1, 1):
@@ -73,6 +80,9 @@ def kernel_grad(x: Array, y: Array, geometry: Geometry) -> Array:
     axes = (0, 1, 2)
     grad = _dot(patches(x, geometry), y, axes, axes)
     return grad[None, None].astype(x.dtype)
+  if has_blocks(geometry):
+    grad = kernel_grad(image_blocks(x, geometry), y, of_blocks(geometry))
+    return blocks_kernel(grad, geometry)
   x, y = rearrange(x, "b h w c -> c h w b"), rearrange(y, "b h w o -> h w b o")
   grad = xla_forward(x, y, geometry.of_kernel_grad())
   return rearrange(grad, "c kh kw o -> kh kw c o")

@@ -19,7 +19,8 @@ OPTIONS = [
   {"strides": 1, "padding": "VALID", "dilation": 2},
   {"strides": 2, "padding": ((1, 0), (0, 3)), "dilation": 2},
 ]
-# Kernels of whole strides, which a CPU computes over blocks: padded, cropped, uneven.
+# Kernels of whole strides, which a CPU computes over blocks of pixels where there are
+# few channels, else by phases: padded, cropped, uneven.
 BLOCKS = [
   {"strides": (2, 2), "padding": "SAME"},
   {"strides": (2, 1), "padding": "VALID"},
@@ -94,9 +95,11 @@ def test_equals_xla_to_second_order(float64, size):
   assert_close(all_options(conv)(x, kernel), all_options(reference)(x, kernel))
 
 
+@pytest.mark.parametrize("few", [0, 100], ids=["phases", "blocks"])
 @pytest.mark.parametrize("image", [(8, 8), (7, 5)], ids=str)
-def test_blocks_equal_xla_to_second_order(float64, image):
+def test_blocks_equal_xla_to_second_order(float64, monkeypatch, image, few):
   """A convolution whose kernel is a whole number of strides, and its transpose."""
+  monkeypatch.setattr(conv_cpu, "FEW_CHANNELS", few)
   x, kernel = normal(0, 2, *image, 3), normal(1, 4, 4, 3, 2)
 
   def all_options(f):
