@@ -19,9 +19,9 @@ total_variation, alpha).
     python -m experiments.gan --config=configs/gan.py:grid --config.loss=reverse_kl
 
 The default is a ring of eight Gaussians. Measured: each of eight seeds finds all 8, 96%
-of samples are within three deviations of one (real points: 99%). On the grid three seeds find 25, 15
-and 25 of 25, with 82%, 48% and 74% good samples; every loss beside every other is in
-benchmarks/README.md. One minute on two cores, and two.
+of samples are within three deviations of one (real points: 99%). On the grid three
+seeds find 25, 15 and 25 of 25, with 82%, 48% and 74% good samples; every loss beside
+every other is in benchmarks/README.md. One minute on two cores, and two.
 """
 
 import jax

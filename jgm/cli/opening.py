@@ -27,7 +27,7 @@ from jgm.cli.run_folder import (
   write_run_folder,
 )
 from jgm.cli.stopping import check_stop, standing
-from jgm.cli.train import train
+from jgm.cli.train import train_one_of_many
 from jgm.core import checkpoint
 from jgm.core.experiment import Pretrained
 from jgm.core.program import abstract_state, base_key
@@ -147,7 +147,7 @@ def _load(name: str, need: Pretrained) -> PyTree:
   _check_agreement(name, need)  # before minutes of training
   if not first_says(_has_ended(need)):
     print_message(f"{name}: training {need.experiment} in {workdir} first")
-    train(_needed_run(need, make))
+    train_one_of_many(_needed_run(need, make))
   run = existing_run(workdir, make)
   restored = checkpoint.restore(
     str(run.folder.checkpoints),

@@ -32,7 +32,7 @@ class Interrupted(UserError):
   """A signal came; everything was saved."""
 
 
-def train(run: Run, profile_steps: tuple[int, int] | None = None) -> None:
+def train(run: Run, profile_steps: tuple[int, int] | None = None) -> str | None:
   """Trains to `config.total_steps` and reports; goes on where the run was left.
 
   All processes of a run call it alike, and the first one writes.
@@ -40,6 +40,10 @@ def train(run: Run, profile_steps: tuple[int, int] | None = None) -> None:
   Args:
     run: what to train.
     profile_steps: from which step to which a trace is made; None makes none.
+
+  Returns:
+    The signal that came while it reported, or None: it has ended, and who has more to
+    train is to end too, see `train_one_of_many`.
 
   Raises:
     Interrupted: if a signal asked it to end; the state has been saved.
@@ -58,10 +62,27 @@ def train(run: Run, profile_steps: tuple[int, int] | None = None) -> None:
       session = _Session(run._replace(program=program), log, progress, window)
       state, step = session.take_steps(state, step, asked_to_end)
       evaluations, where = session.evaluate(state, step)
+      signal = asked_to_end()
   wait_for_all("the report is written")  # or the others end, and JAX with them
   print_texts(evaluations)
   print_results([each.scalars for each in evaluations], where=where)
   print_warnings(evaluations)
+  return signal
+
+
+def train_one_of_many(run: Run) -> None:
+  """Trains a run that others follow.
+
+  Args:
+    run: what to train.
+
+  Raises:
+    Interrupted: as `train`, and where the signal came while it reported.
+    NotFiniteError: as `train`.
+  """
+  signal = train(run)
+  if signal:
+    raise Interrupted(f"{signal}: {run.folder.path} has ended; run it again to go on")
 
 
 def _start(run: Run) -> tuple[PyTree, int, Window]:

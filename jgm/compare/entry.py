@@ -10,7 +10,7 @@ import numpy as np
 from jgm.cli.errors import UserError
 from jgm.cli.opening import run_to_train
 from jgm.cli.run import Run
-from jgm.cli.train import train
+from jgm.cli.train import train_one_of_many
 from jgm.compare.evaluations import network_evaluations
 from jgm.compare.methods import Method
 from jgm.compare.timing import LONG_ENOUGH, StepTimer, time_file
@@ -152,7 +152,7 @@ def _train(run: Run, method: Method) -> tuple[TrainState, Evaluation]:
     program=timer.timing(run.program),
   )
   try:
-    train(watched)
+    train_one_of_many(watched)
   finally:
     time_file(method).add(timer.times)
   return evaluated[-1]

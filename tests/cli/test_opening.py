@@ -1,8 +1,11 @@
 """A run that needs what another run has learnt."""
 
 import json
+import os
 import shutil
+import signal
 import sys
+import types
 from typing import Any, NamedTuple
 
 import jax
@@ -91,6 +94,29 @@ def test_a_base_that_is_missing_is_trained_first(tmp_path, tuned, capsys):
   assert np.any(state.params["w"] != base.params["w"])
   run(tuned, tmp_path / "again")
   assert "training" not in capsys.readouterr().out
+
+
+def test_a_signal_while_a_base_is_evaluated_ends_all(tmp_path, tuned, capsys):
+  signals = [signal.SIGTERM]
+
+  def make_signalled(config):
+    experiment = make(config)
+
+    def evaluate(state, key):
+      if signals:
+        os.kill(os.getpid(), signals.pop())
+      return experiment.evaluate(state, key)
+
+    return experiment._replace(evaluate=evaluate)
+
+  sys.modules["experiments.test_opening"] = types.SimpleNamespace(make=make_signalled)
+  with pytest.raises(SystemExit):
+    run(tuned, tmp_path / "tuned")
+  told = f"SIGTERM: {tmp_path}/base has ended; run it again to go on"
+  assert told in capsys.readouterr().err
+  assert not (tmp_path / "tuned" / "checkpoints").exists()
+  run(tuned, tmp_path / "tuned")
+  assert "first" not in capsys.readouterr().out
 
 
 def test_a_run_that_has_begun_needs_no_base(tmp_path, tuned, capsys):
