@@ -3,7 +3,7 @@
   python -m jgm.data.prepare NAME [--data_dir=DIR]
 
 It downloads the dataset and writes it as ArrayRecord files, which need no TensorFlow to
-read; writing most of them does (`pip install 'jgm[tfds]'`).
+read; writing most of them does (`pip install -e '.[tfds]'`).
 """
 
 import argparse
@@ -34,7 +34,7 @@ def prepare(name: str, data_dir: str) -> str:
   if not has_tensorflow():
     raise DatasetError(
       f"preparing {name!r} needs TensorFlow (reading it does not): "
-      "pip install 'jgm[tfds]'"
+      "pip install -e '.[tfds]'"
     )
   import tensorflow_datasets as tfds
 

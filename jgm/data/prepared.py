@@ -106,7 +106,7 @@ def _not_found(name: Name, data_dir: str, folder: pathlib.Path) -> str:
   return (
     f"dataset {str(name)!r} is not prepared in {data_dir}"
     + (" (if there is such a bucket)" if is_remote(data_dir) else "")
-    + ". Where there is a network, prepare it with\n  pip install 'jgm[tfds]'\n"
+    + ". Where there is a network, prepare it with\n  pip install -e '.[tfds]'\n"
     f"{_how_to_prepare(name, data_dir)}\n"
     "(or name the folder that holds it as config.data.data_dir)"
   )

@@ -11,7 +11,7 @@ from jax.experimental import topologies
 
 from jgm.plan.chips import CHIPS, Chip
 
-INSTALL = "pip install 'jgm[{}]'"
+INSTALL = "pip install -e '.[{}]'"
 
 
 class TopologyError(ValueError):

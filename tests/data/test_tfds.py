@@ -140,7 +140,7 @@ def test_a_dataset_that_is_not_prepared_names_the_command(data_dir, name):
   with pytest.raises(DatasetError) as error:
     read_first(name, data_dir)
   command = f"python -m jgm.data.prepare {name} --data_dir={data_dir}"
-  assert command in str(error.value) and "pip install 'jgm[tfds]'" in str(error.value)
+  assert command in str(error.value) and "pip install -e '.[tfds]'" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_the_prepare_command(tmp_path, capsys):
   main(["digits", f"--data_dir={tmp_path}"])
   assert str(tmp_path / "digits" / "1.0.0") in capsys.readouterr().out
   assert digits(str(tmp_path)).spec == SPEC
-  with pytest.raises(SystemExit, match=r"needs TensorFlow.*pip install 'jgm\[tfds\]'"):
+  with pytest.raises(SystemExit, match=r"needs TensorFlow.*pip install -e '\.\[tfds\]'"):
     main(["mnist", f"--data_dir={tmp_path}"])
   with pytest.raises(SystemExit, match="'mnsit': did you mean 'mnist'"):
     main(["mnsit", f"--data_dir={tmp_path}"])

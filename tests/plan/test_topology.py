@@ -38,9 +38,9 @@ def test_without_the_compiler_the_command_that_installs_it(monkeypatch):
   monkeypatch.setattr(
     importlib.util, "find_spec", lambda n: None if n == "libtpu" else find_spec(n)
   )
-  assert "pip install 'jgm[tpu]'" in refusal("v5e:2x4")
+  assert "pip install -e '.[tpu]'" in refusal("v5e:2x4")
 
 
 def test_no_gpu_here():
   said = refusal("gpu")
-  assert "no gpu" in said and "pip install 'jgm[gpu]'" in said
+  assert "no gpu" in said and "pip install -e '.[gpu]'" in said
