@@ -263,7 +263,8 @@ def test_the_prepare_command(tmp_path, capsys):
   main(["digits", f"--data_dir={tmp_path}"])
   assert str(tmp_path / "digits" / "1.0.0") in capsys.readouterr().out
   assert digits(str(tmp_path)).spec == SPEC
-  with pytest.raises(SystemExit, match=r"needs TensorFlow.*pip install -e '\.\[tfds\]'"):
+  install = r"needs TensorFlow.*pip install -e '\.\[tfds\]'"
+  with pytest.raises(SystemExit, match=install):
     main(["mnist", f"--data_dir={tmp_path}"])
   with pytest.raises(SystemExit, match="'mnsit': did you mean 'mnist'"):
     main(["mnsit", f"--data_dir={tmp_path}"])
