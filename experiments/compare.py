@@ -15,7 +15,7 @@ a file in this folder, or with a preset `score_sde:ve`; others than the default'
 The same command goes on where it was stopped, and trains no run again that has ended.
 Measured, the default, on two cores that had other work besides: Fréchet distances of
 0.43 (dcgan), 0.50 (wgan_gp), 0.96 (flow_matching), 0.99 (ddpm), 1.23 (sngan), 1.67
-(sinkhorn_gan), 1.92 (score_sde) and 2.03 (ncsn); real digits have 0.34. Sixteen minutes.
+(sinkhorn_gan), 1.92 (score_sde) and 2.03 (ncsn); real digits: 0.34. Sixteen minutes.
 
 What a method reaches here is not what it can reach: each file says that of itself. A
 budget of seconds is turned into steps by timing a few of them, so that the learning
