@@ -23,6 +23,28 @@ CLOCKS = ("wall", "processor")
 ALIKE = ("parameters", "flops")
 
 
+def pytorch_forms(name: str, module: str, workload: dict[str, Any]) -> Contestants:
+  """A network of PyTorch's in each way to run it: eager and compiled, in both layouts.
+
+  Args:
+    name: of the plain one, with which the others' names begin.
+    module: the worker, in the environment "peer"; it takes compiled and channels_last.
+    workload: what all of them do.
+
+  Returns:
+    Four contestants.
+  """
+  return {
+    name + ", compiled" * compiled + ", channels last" * channels_last: (
+      "peer",
+      module,
+      {**workload, "compiled": compiled, "channels_last": channels_last},
+    )
+    for compiled in (False, True)
+    for channels_last in (False, True)
+  }
+
+
 def measure(
   contestants: Contestants, *, units: int, rounds: int, alike: Sequence[str] = ALIKE
 ) -> Results:

@@ -9,7 +9,14 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.contest import CLOCKS, Contestants, measure, rises, table
+from benchmarks.contest import (
+  CLOCKS,
+  Contestants,
+  measure,
+  pytorch_forms,
+  rises,
+  table,
+)
 
 # name: the image, the batch, the networks, steps in one turn
 WORKLOADS = {
@@ -35,19 +42,11 @@ def contestants(workload: dict[str, Any]) -> Contestants:
     "benchmarks.dcgan_worker",
     {**workload, "steps_per_call": n},
   )
-  peer = lambda **kw: (
-    "peer",
-    "benchmarks.dcgan_peer_worker",
-    {**workload, **kw},
-  )
   many = workload["steps"]
   return {
     "jgm, 1 step per call": jgm(1),
     f"jgm, {many} steps per call": jgm(many),
-    "PyTorch": peer(compiled=False, channels_last=False),
-    "PyTorch, channels last": peer(compiled=False, channels_last=True),
-    "PyTorch, compiled": peer(compiled=True, channels_last=False),
-    "PyTorch, compiled, channels last": peer(compiled=True, channels_last=True),
+    **pytorch_forms("PyTorch", "benchmarks.dcgan_peer_worker", workload),
   }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.contest import CLOCKS, measure, table
+from benchmarks.contest import CLOCKS, measure, pytorch_forms, table
 from configs.ddpm import get_config
 
 NUM_STEPS = 50
@@ -23,17 +23,10 @@ def bench(name: str, rounds: int, console: Console) -> dict[str, Any]:
   """Measures one workload, prints it, and returns what is written down."""
   workload = {"task": "sample", "num_steps": NUM_STEPS, **WORKLOADS[name]}
   model = get_config(workload["preset"]).model.to_dict()
-  peer = lambda **kw: (
-    "peer",
-    "benchmarks.peer_worker",
-    {**workload, "model": model, **kw},
-  )
+  peer = {**workload, "model": model}
   contestants = {
     "jgm": ("jgm", "benchmarks.jgm_worker", workload),
-    "diffusers": peer(channels_last=False, compiled=False),
-    "diffusers, channels last": peer(channels_last=True, compiled=False),
-    "diffusers, compiled": peer(channels_last=False, compiled=True),
-    "diffusers, compiled, channels last": peer(channels_last=True, compiled=True),
+    **pytorch_forms("diffusers", "benchmarks.peer_worker", peer),
   }
   results = measure(contestants, units=workload["batches"], rounds=rounds)
   size = workload["batch_size"]

@@ -8,7 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.contest import CLOCKS, Contestants, Results, measure, table
+from benchmarks.contest import (
+  CLOCKS,
+  Contestants,
+  Results,
+  measure,
+  pytorch_forms,
+  table,
+)
 from configs.ddpm import get_config
 
 # name: the preset of configs/ddpm.py, the batch and the image, steps in one turn: as
@@ -26,21 +33,13 @@ def contestants(workload: dict[str, Any]) -> Contestants:
   """Who takes part."""
   workload = {"task": "train", **workload}
   jgm = lambda **kw: ("jgm", "benchmarks.jgm_worker", {**workload, **kw})
-  model = get_config(workload["preset"]).model.to_dict()
-  peer = lambda **kw: (
-    "peer",
-    "benchmarks.peer_worker",
-    {**workload, "model": model, **kw},
-  )
+  peer = {**workload, "model": get_config(workload["preset"]).model.to_dict()}
   many = workload["steps"]
   return {
     "jgm, 1 step per call": jgm(num_seeds=1, steps_per_call=1),
     f"jgm, {many} steps per call": jgm(num_seeds=1, steps_per_call=many),
     f"jgm, {NUM_SEEDS} seeds": jgm(num_seeds=NUM_SEEDS, steps_per_call=many),
-    "diffusers": peer(channels_last=False, compiled=False),
-    "diffusers, channels last": peer(channels_last=True, compiled=False),
-    "diffusers, compiled": peer(channels_last=False, compiled=True),
-    "diffusers, compiled, channels last": peer(channels_last=True, compiled=True),
+    **pytorch_forms("diffusers", "benchmarks.peer_worker", peer),
   }
 
 

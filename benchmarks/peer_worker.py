@@ -15,8 +15,9 @@ from benchmarks.worker import Contestant, num_threads, serve
 
 
 def make_contestant(workload: dict[str, Any]) -> Contestant:
-  """The workload: task, model (jgm's fields), shape, batch_size, channels_last,
-  compiled. The task "sample" also takes num_steps.
+  """The workload: task, model (jgm's fields), shape, batch_size, and its form.
+
+  The form is compiled and channels_last. The task "sample" also takes num_steps.
   """
   torch.set_num_threads(num_threads())
   torch.manual_seed(0)

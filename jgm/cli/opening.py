@@ -24,6 +24,7 @@ from jgm.cli.run_folder import (
   RunFolder,
   open_run_folder,
   read_facts,
+  steps_taken,
   write_run_folder,
 )
 from jgm.cli.stopping import check_stop, standing
@@ -166,7 +167,7 @@ def _has_ended(need: Pretrained) -> bool:
   A row after the newest checkpoint does not count: a run that goes on cuts it off.
   """
   workdir, config = _workdir_of(need), _config_of(need)
-  taken = max(checkpoint.steps(str(workdir / "checkpoints")), default=0)
+  taken = steps_taken(workdir)
   if taken >= config.total_steps or config.stop.metric is None:
     return taken >= config.total_steps
   rows = read_rows(workdir / "metrics.jsonl")

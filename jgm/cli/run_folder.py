@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from jgm.cli.config import ROOT, differing_keys
 from jgm.cli.errors import UserError
 from jgm.cli.storage import replace_file
+from jgm.core import checkpoint
 
 PACKAGES = ("jgm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -32,6 +33,12 @@ class RunFolder(NamedTuple):
   def samples(self) -> epath.Path:
     """The folder of the pictures."""
     return self.path / "samples"
+
+
+def steps_taken(workdir: epath.Path) -> int:
+  """The steps of a run up to its newest checkpoint; 0 where there is none."""
+  directory = RunFolder(workdir, {}).checkpoints
+  return max(checkpoint.steps(str(directory)), default=0)
 
 
 def open_run_folder(

@@ -10,11 +10,11 @@ import numpy as np
 from jgm.cli.errors import UserError
 from jgm.cli.opening import run_to_train
 from jgm.cli.run import Run
+from jgm.cli.run_folder import steps_taken
 from jgm.cli.train import train_one_of_many
 from jgm.compare.evaluations import network_evaluations
 from jgm.compare.methods import Method
 from jgm.compare.timing import LONG_ENOUGH, StepTimer, time_file
-from jgm.core import checkpoint
 from jgm.core.experiment import Evaluation, Scalar
 from jgm.core.program import base_key
 from jgm.core.state import Array, TrainState
@@ -129,7 +129,7 @@ def check_measured_alike(
 
 
 def _check_not_beyond(method: Method, total_steps: int) -> None:
-  taken = max(checkpoint.steps(str(method.workdir / "checkpoints")), default=0)
+  taken = steps_taken(method.workdir)
   if taken > total_steps:
     raise UserError(
       f"{method.name} has trained {taken} steps in {method.workdir}, and the budget is "

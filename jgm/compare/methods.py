@@ -12,7 +12,7 @@ from jgm.cli.flags import Options, parse
 from jgm.cli.run import Make, make_experiment
 from jgm.core.choice import did_you_mean
 from jgm.core.experiment import Dataset
-from jgm.data.spec import DataSpec
+from jgm.data.spec import DataSpec, is_image
 
 
 class Method(NamedTuple):
@@ -86,9 +86,7 @@ def _obstacle(data: Dataset, config: ConfigDict) -> str | None:
 
 
 def _can_be_drawn(spec: Any) -> bool:
-  if not isinstance(spec, DataSpec):
-    return False
-  return spec.shape == (2,) or (len(spec.shape) == 3 and spec.shape[2] in (1, 3))
+  return isinstance(spec, DataSpec) and (is_image(spec.shape) or spec.shape == (2,))
 
 
 def _settings(name: str, config: ConfigDict) -> list[str]:

@@ -50,6 +50,11 @@ class DataSpec(NamedTuple):
     return (self.high - self.low) / (self.levels - 1)
 
 
+def is_image(shape: tuple[int, ...]) -> bool:
+  """Whether examples of a shape are images, grey or in colour: [H, W, 1 or 3]."""
+  return len(shape) == 3 and shape[2] in (1, 3)
+
+
 def from_levels(levels: Numbers, spec: DataSpec) -> Numbers:
   """The values in [low, high] of integer grey levels.
 

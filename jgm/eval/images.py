@@ -10,7 +10,7 @@ import numpy as np
 
 from jgm.core.experiment import Dataset, Evaluation, LogProb, Scalar
 from jgm.core.state import Array, TrainState
-from jgm.data.spec import DataSpec
+from jgm.data.spec import DataSpec, is_image
 from jgm.eval.additions import (
   Frames,
   OwnPictures,
@@ -152,7 +152,7 @@ def check_images(spec: DataSpec, name: str, inception: str | None) -> None:
     ValueError: if they are no images, or no features can be learnt of them.
     FileNotFoundError: if there is no file of Inception's weights.
   """
-  if len(spec.shape) != 3 or spec.shape[2] not in (1, 3):
+  if not is_image(spec.shape):
     raise ValueError(
       f"{name} has examples of shape {list(spec.shape)}: this is the evaluation of "
       "images, [H, W, 1 or 3]"

@@ -76,12 +76,11 @@ class BatchNorm(nn.Module):
     """Normalises x [B, ..., C]; to move the statistics, `mutable=["batch_stats"]`."""
     flat = rearrange(x.astype(jnp.float32), "... c -> 1 (...) c")
     mean, variance = self._statistics(flat, train)
-    gain = jax.lax.rsqrt(variance + self.epsilon)
+    gain, bias = jax.lax.rsqrt(variance + self.epsilon), jnp.zeros_like(mean)
     if self.use_affine:
       gain *= self.param("scale", nn.initializers.ones, gain.shape, jnp.float32)
-    shift = -mean * gain
-    if self.use_affine:
-      shift += self.param("bias", nn.initializers.zeros, gain.shape, jnp.float32)
+      bias = self.param("bias", nn.initializers.zeros, gain.shape, jnp.float32)
+    shift = bias - mean * gain
     y = flat * spread(gain[None], flat) + spread(shift[None], flat)
     return y.reshape(x.shape).astype(self.dtype)
 
